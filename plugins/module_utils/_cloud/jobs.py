@@ -1,0 +1,87 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job documents of VBS and ECS, and what an order that started a job answers.
+
+They agree but for the place of the sub-jobs: VBS lists them at the top (or leaves the field blank), ECS and EVS inside
+`entities` (VBS API reference, Querying the Job Status; ECS API reference, Querying Task Execution Status).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .._restore.model import Accepted, Failure, Job, JobState
+from .api import PROJECT, Answer, Api
+from .errors import LOOK_FIRST, fail
+from .fields import items, mapping, needed, text
+
+_STATES = {"SUCCESS": JobState.SUCCEEDED, "FAIL": JobState.FAILED}
+_SUB_JOBS_READ = 5000
+"""A batch call takes up to 1000 servers, so this is a guard and not a limit."""
+
+
+def read(api: Api, service: str, job_id: str) -> Job:
+    """A job is known only to the service that gave its id."""
+    what = f"looking at job {job_id} of {service.upper()}"
+    answer = api.get(service, ("v1", PROJECT, "jobs", job_id), what=what, name="ShowJob")
+    return parse(answer.json, job_id, what=what)
+
+
+def parse(document: Mapping[str, Any], job_id: str, *, what: str) -> Job:
+    status = needed(document, "status", what=what)
+    failed = [job for job in _sub_jobs(document) if _state(job) is JobState.FAILED]
+    state = _state(document)
+    if state is JobState.SUCCEEDED and failed:
+        state = JobState.FAILED
+    if state is not JobState.FAILED:
+        return Job(id=job_id, state=state, raw_status=status, job_type=text(document.get("job_type")))
+    return Job(
+        id=job_id,
+        state=state,
+        raw_status=status,
+        error_code=_first([document, *failed], "error_code"),
+        fail_reason=_reasons([document, *failed]),
+        job_type=text(document.get("job_type")),
+        failed_server_ids=_distinct(text(mapping(job.get("entities")).get("server_id")) for job in failed),
+    )
+
+
+def _state(job: Mapping[str, Any]) -> JobState:
+    return _STATES.get(text(job.get("status")).strip().upper(), JobState.RUNNING)
+
+
+def _sub_jobs(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    queue: list[Mapping[str, Any]] = [document]
+    while queue and len(found) < _SUB_JOBS_READ:
+        job = queue.pop()
+        children = items(job.get("sub_jobs")) + items(mapping(job.get("entities")).get("sub_jobs"))
+        found += children
+        queue += children
+    return found
+
+
+def _first(documents: Iterable[Mapping[str, Any]], name: str) -> str:
+    return next((found for document in documents if (found := text(document.get(name)).strip())), "")
+
+
+def _reasons(documents: Iterable[Mapping[str, Any]]) -> str:
+    said = (
+        text(document.get("fail_reason")) or text(mapping(document.get("entities")).get("errorcode_message"))
+        for document in documents
+    )
+    return "; ".join(_distinct(said))
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+
+
+def accepted(answer: Answer, *, what: str) -> Accepted:
+    """An order that should have a job. Without one it may still have been taken: nothing in the answer says no."""
+    job_id = text(answer.json.get("job_id")).strip()
+    if not job_id:
+        raise fail(Failure.LOST, f"{what}: the cloud answered {answer.status} without a job id", remedy=LOOK_FIRST)
+    return Accepted(job_id=job_id)

@@ -1,0 +1,284 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request, one answer, and if there is none: whether the request can have arrived. The only place with `requests`.
+
+Nothing is repeated here. The caller knows what may be repeated; a library that re-sends a POST on its own would restore
+a disk twice.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+REQUESTS_ERROR: str | None = None
+try:
+    import requests
+    import requests.adapters
+    import requests.utils
+    import urllib3
+    import urllib3.exceptions
+except ImportError:
+    REQUESTS_ERROR = traceback.format_exc()
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
+_CONNECTIONS_PER_HOST = 32
+_FRAMES = frozenset({"content-length", "transfer-encoding"})
+
+
+class NotSent(Exception):
+    """Nothing has left: no name, no connection, no trust. `certificate`: the other side is not who it should be."""
+
+    def __init__(self, reason: str, *, certificate: bool = False) -> None:
+        super().__init__(reason)
+        self.certificate = certificate
+
+
+class AnswerLost(Exception):
+    """The request, or a part of it, may have arrived; there is no (whole) answer."""
+
+
+class Headers(Mapping[str, str]):
+    """Header fields of an answer; names in any spelling. Its repr shows names only: a value may be a token."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = {name.lower(): value for name, value in fields.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({sorted(self._fields)})"
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        """Neither headers (login) nor query nor body."""
+        return f"HttpRequest({self.method} {urlsplit(self.url).path})"
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    status: int
+    headers: Headers
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"HttpResponse({self.status}, {len(self.body)} bytes)"
+
+
+class Http(Protocol):
+    def send(self, request: HttpRequest, *, timeout_seconds: float) -> HttpResponse:
+        """Send once. Raises NotSent or AnswerLost, nothing else."""
+
+
+# Faults of the TLS handshake, so before the request; any other TLS fault may have come after it.
+_HANDSHAKE_REASONS = frozenset(
+    {
+        "CERTIFICATE_VERIFY_FAILED",
+        "HTTP_REQUEST",
+        "NO_PROTOCOLS_AVAILABLE",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "TLSV1_UNRECOGNIZED_NAME",
+        "UNSUPPORTED_PROTOCOL",
+        "WRONG_VERSION_NUMBER",
+    }
+)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "?"
+    except ValueError:
+        return "?"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error with all that it was made of: `requests` wraps urllib3's errors, which wrap those of the sockets."""
+    found: list[BaseException] = []
+    queue: list[object] = [error]
+    while queue and len(found) < 50:
+        item = queue.pop(0)
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            queue += [getattr(item, "reason", None), getattr(item, "original_error", None), item.__cause__, *item.args]
+    return found
+
+
+def _not_sent(error: Exception, host: str) -> NotSent | None:
+    """The error as a proof that nothing was sent, if it is one."""
+    causes = _causes(error)
+    for cause in causes:
+        # urllib3 before 2 checks the name itself, with an error class that moved from version to version.
+        if isinstance(cause, ssl.SSLCertVerificationError) or type(cause).__name__ == "CertificateError":
+            said = getattr(cause, "verify_message", "") or "it does not fit"
+            return NotSent(f"the certificate of {host} is not trusted: {said}", certificate=True)
+        if isinstance(cause, ssl.SSLError) and cause.reason in _HANDSHAKE_REASONS:
+            return NotSent(f"no TLS connection to {host}: {cause.reason}")
+    table: tuple[tuple[type[BaseException], str], ...] = (
+        (urllib3.exceptions.ProxyError, "no connection through the proxy to"),
+        (urllib3.exceptions.NewConnectionError, "no connection to"),
+        (urllib3.exceptions.ConnectTimeoutError, "connecting took too long:"),
+        (requests.exceptions.InvalidProxyURL, "the proxy's URL is malformed; it was meant for"),
+        (requests.exceptions.InvalidSchema, "no way to reach (proxy or URL scheme not supported)"),
+        (requests.exceptions.InvalidURL, "malformed URL for"),
+        (requests.exceptions.InvalidHeader, "malformed header for"),
+    )
+    found = next((text for kind, text in table if any(isinstance(cause, kind) for cause in causes)), None)
+    if found is None:
+        return None
+    systems = [
+        cause.strerror
+        for cause in causes
+        if type(cause).__module__ in ("builtins", "socket") and isinstance(cause, OSError) and cause.strerror
+    ]
+    return NotSent(f"{found} {host}" + (f": {systems[0]}" if systems else ""))
+
+
+def _lost(error: Exception) -> AnswerLost:
+    """Named by its kind only: the text of a library's error may quote the request."""
+    kinds = [type(cause).__name__ for cause in _causes(error)]
+    return AnswerLost(f"the connection broke or took too long ({kinds[-1]})")
+
+
+class _Call(threading.Thread):
+    """One request in a thread of its own, because only that bounds everything: name look-up, handshake, head and body.
+
+    A socket's time-out starts anew with each byte, so a server that drips would hold the caller for ever.
+    """
+
+    def __init__(self, http: RequestsHttp, request: HttpRequest, timeout_seconds: float) -> None:
+        super().__init__(name="hwcloud-http", daemon=True)
+        self._http = http
+        self._request = request
+        self._timeout_seconds = timeout_seconds
+        self._abandoned = threading.Event()
+        self._outcome: HttpResponse | NotSent | AnswerLost = AnswerLost("no answer in time")
+
+    def run(self) -> None:
+        try:
+            self._outcome = self._http.exchange(self._request, self._timeout_seconds, self._abandoned)
+        except (NotSent, AnswerLost) as error:
+            # What it came from holds on to the connection and to the request with its token.
+            error.__context__ = None
+            self._outcome = error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell; unknown counts as "may have arrived"
+            self._outcome = _lost(error)
+
+    def result(self) -> HttpResponse:
+        self.start()
+        self.join(CONNECT_TIMEOUT_SECONDS + self._timeout_seconds)
+        if self.is_alive():
+            self._abandoned.set()
+            raise AnswerLost(f"no whole answer within {self._timeout_seconds:g} seconds")
+        if isinstance(self._outcome, HttpResponse):
+            return self._outcome
+        raise self._outcome
+
+
+class RequestsHttp:
+    """HTTP by `requests`, safe for many threads.
+
+    It uses the adapter below a `requests.Session` and not the session: the adapter's pool is made for threads, and what
+    a session adds (cookies, .netrc, redirects, REQUESTS_CA_BUNDLE) is just what must not happen here. From the
+    environment come the proxies and NO_PROXY, nothing else.
+    """
+
+    def __init__(self, *, verify: bool | str = True, largest_answer_bytes: int = LARGEST_ANSWER_BYTES) -> None:
+        self._verify = verify
+        self._largest_answer_bytes = largest_answer_bytes
+        self._adapter = requests.adapters.HTTPAdapter(
+            pool_connections=_CONNECTIONS_PER_HOST, pool_maxsize=_CONNECTIONS_PER_HOST, max_retries=0
+        )
+        if verify is False:  # the user has asked for it; the warning would be repeated at every call
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+    def send(self, request: HttpRequest, *, timeout_seconds: float) -> HttpResponse:
+        return _Call(self, request, timeout_seconds).result()
+
+    def close(self) -> None:
+        self._adapter.close()
+
+    def exchange(self, request: HttpRequest, timeout_seconds: float, abandoned: threading.Event) -> HttpResponse:
+        host = _host(request.url)
+        try:
+            prepared = self._prepared(request)
+            proxies = dict(requests.utils.get_environ_proxies(request.url))
+        except (requests.RequestException, ValueError) as error:
+            raise _not_sent(error, host) or NotSent(f"malformed request for {host}") from None
+        if isinstance(self._verify, str):
+            self._check_ca()
+        try:
+            answer = self._adapter.send(
+                prepared,
+                stream=True,
+                timeout=(CONNECT_TIMEOUT_SECONDS, timeout_seconds),
+                verify=self._verify,
+                proxies=proxies,
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _not_sent(error, host) or _lost(error) from None
+        headers = Headers(answer.headers)
+        body = self._body(answer.raw, abandoned)
+        if answer.status_code in (200, 201, 202) and not body and not _FRAMES & set(headers):
+            # http.client takes the end of the connection for the end of the head: this "success" may be a torn one.
+            raise AnswerLost("the answer broke off in its head")
+        return HttpResponse(answer.status_code, headers, body)
+
+    def _prepared(self, request: HttpRequest) -> requests.PreparedRequest:
+        # Header values go out as UTF-8, as they are signed; http.client writes latin-1.
+        headers = {name: value.encode("utf-8").decode("latin-1") for name, value in request.headers.items()}
+        prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+        prepared.url = request.url  # exactly the text that was signed
+        return prepared
+
+    def _check_ca(self) -> None:
+        try:
+            ssl.create_default_context(cafile=str(self._verify))
+        except (OSError, ssl.SSLError):
+            raise NotSent(f"ca_cert {self._verify} is not a readable file of certificates", certificate=True) from None
+
+    def _body(self, raw: Any, abandoned: threading.Event) -> bytes:
+        # read1 hands over what has arrived; urllib3 before 2.1 has only read, which waits for a full piece.
+        read = getattr(raw, "read1", raw.read)
+        pieces = bytearray()
+        try:
+            while piece := read(_PIECE_BYTES, decode_content=True):
+                pieces += piece
+                if abandoned.is_set():
+                    raise AnswerLost("no whole answer in time")
+                if len(pieces) > self._largest_answer_bytes:
+                    raise AnswerLost(f"the answer is larger than {self._largest_answer_bytes} bytes")
+        except AnswerLost:
+            raw.close()
+            raise
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raw.close()
+            raise _lost(error) from None
+        expected = str(raw.headers.get("Content-Length", ""))
+        if expected.isdigit() and raw.tell() < int(expected):  # urllib3 before 2 does not look
+            raw.close()
+            raise AnswerLost("the answer is shorter than it says")
+        raw.release_conn()
+        return bytes(pieces)
