@@ -1,0 +1,401 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One detached disk comes back from its VBS backup, exactly once.
+
+The one rule: while a disk is detached since our own mark, submitting its restore again is harmless, for nobody can
+have written to it. Once it was attached again it may hold new data and is never restored again in that run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+from .commands import (
+    Admit,
+    ConfirmOwner,
+    Discharge,
+    FreeSlot,
+    Look,
+    Meet,
+    Now,
+    Pause,
+    RestoreDisk,
+    Say,
+    Script,
+    TakeSlot,
+    Thing,
+)
+from .mark import Phase, Standing
+from .model import Accepted, Disk, ErrorInfo, Failure, Job, JobState
+from .outcome import DiskUnit, Restore, Rules, State, move, timed_out, write_marks
+from .steps import GiveUp, job_error
+
+SUBMITS_AFTER_LOST_ANSWERS = 3
+JOB_MISSES = 3
+# VBS user guide, Restoring Disk Data; EVS API, Disk Status: only Delete is left for a disk in error_restoring.
+AFTER_A_FAILED_RESTORE = (
+    "What the disk holds now is of no use. If it is available, restore it again; in error_restoring it can only be"
+    " deleted, so make a new disk from the backup."
+)
+
+
+class Verdict(Enum):
+    RESTORED = "restored"
+    FAILED = "failed"
+    NO_TRACE = "no trace"
+    TIMED_OUT = "timed out"
+    UNKNOWN = "unknown"
+
+
+def recover_disk(unit: DiskUnit, rules: Rules) -> Script[None]:
+    """A disk that has no server: its mark lies on the disk itself. Leaves the outcome in the unit; never raises."""
+    restore = unit.restore
+    weight = int(restore.to_submit)  # what was restored by an earlier run takes no place, so it gives none back
+    if (yield Admit(weight)):
+        if failure := (yield from write_marks([restore], claim=True)):  # also takes over what an earlier process began
+            restore.abandon((yield Now()), failure)
+            yield Discharge(weight)
+        else:
+            yield from restore_disk(restore, rules)
+            yield from _close(restore)
+    else:
+        skip(restore, (yield Now()))
+    if unit.group:
+        yield Meet(unit.group, restore.state is State.RESTORED)
+
+
+def _close(restore: Restore) -> Script[None]:
+    """The restore may have replaced the disk's metadata by that of the backup, as Cinder's backup driver does:
+    the last mark is written after the job's end and makes up for it."""
+    if restore.mark.phase is Phase.RESTORED:
+        yield from move(restore, Phase.FINISHED)
+    elif restore.mark.phase is Phase.BEGUN and not restore.taken:
+        yield from move(restore, Phase.RETURNED)
+
+
+def restore_disk(restore: Restore, rules: Rules) -> Script[None]:
+    """Restore one detached disk exactly once and see how it ends. Leaves the outcome in `restore`; never raises."""
+    if not restore.to_submit:
+        restore.end(State.RESTORED, (yield Now()))
+        return
+    if not (yield TakeSlot(running=restore.standing is Standing.WATCH)):
+        skip(restore, (yield Now()))
+        yield Discharge(1)
+        return
+    try:
+        yield from _submit_and_watch(restore, rules)
+    except GiveUp as reason:
+        restore.abandon((yield Now()), reason.error)
+    if restore.state is State.UNKNOWN and restore.handle is None:
+        restore.handle = handle_of(restore, submitted_at=restore.started_at)
+    yield FreeSlot(good=restore.state in (State.RESTORED, State.SUBMITTED))
+    yield Discharge(1)
+    phase = _PHASES.get(restore.state, restore.mark.phase)
+    if phase is not restore.mark.phase and not restore.untouched and not restore.taken:
+        yield from move(restore, phase)
+
+
+def follow_disk(restore: Restore, rules: Rules) -> Script[None]:
+    """Follow what an earlier task submitted, by its handle. Never submits. Without `wait`, one look."""
+    restore.started_at = yield Now()
+    had_ended, unreadable = yield from _has_ended(restore)
+    if unreadable and not (restore.volume_id and rules.wait):
+        restore.end(State.UNKNOWN, (yield Now()), unreadable)
+        return
+    if not rules.wait and not had_ended:
+        return
+    verdict, error = yield from watch(restore, rules, restore.started_at + rules.wait_timeout_seconds)
+    if verdict is Verdict.NO_TRACE:
+        verdict, error = Verdict.UNKNOWN, _answers_lost(restore)
+    yield from conclude(restore, verdict, error)
+    restore.changed = restore.changed and not had_ended
+
+
+def _has_ended(restore: Restore) -> Script[tuple[bool, ErrorInfo | None]]:
+    """Whether a restore that was submitted before had ended before we came, and why that could not be read."""
+    if restore.mark.job:
+        job = yield Look(Thing.VBS_JOB, restore.mark.job)
+        unreadable = job if isinstance(job, ErrorInfo) else None
+        return isinstance(job, Job) and job.state is not JobState.RUNNING, unreadable
+    disk = yield Look(Thing.DISK, restore.volume_id)
+    unreadable = disk if isinstance(disk, ErrorInfo) else None
+    return isinstance(disk, Disk) and disk.status != "restoring-backup", unreadable
+
+
+def _submit_and_watch(restore: Restore, rules: Rules) -> Script[None]:
+    restore.started_at = yield Now()
+    deadline = restore.started_at + rules.wait_timeout_seconds
+    runs = restore.standing is Standing.WATCH
+    had_ended = False
+    if runs:
+        _adopt(restore, restore.started_at)
+        had_ended, _unreadable = yield from _has_ended(restore)
+    elif restore.mark.phase is Phase.SUBMITTING:
+        runs = yield from _trace_shows(restore, rules)
+    for _attempt in range(SUBMITS_AFTER_LOST_ANSWERS):
+        if not runs:
+            had_ended = False
+            runs = yield from _submit(restore, rules, deadline)
+        if restore.state is not State.PLANNED:
+            return
+        if runs and not rules.wait:
+            restore.state = State.SUBMITTED
+            return
+        if runs:
+            verdict, error = yield from watch(restore, rules, deadline)
+            if verdict is not Verdict.NO_TRACE:
+                yield from conclude(restore, verdict, error)
+                restore.changed = restore.changed and not had_ended
+                return
+            runs = False
+        if restore.holder is None:  # no mark proves that the disk was ours all the time: never submit twice
+            break
+    yield from conclude(restore, Verdict.UNKNOWN, _answers_lost(restore))
+
+
+def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
+    """Look once more, then ask. True: it runs. False: refused, which ended it, or no trace after a lost answer."""
+    while True:
+        obstacle = yield from _obstacle(restore)
+        if obstacle is None:
+            obstacle = yield from _announce(restore)
+        if obstacle is None:
+            answer: Accepted | ErrorInfo = yield RestoreDisk(restore.backup_id, restore.volume_id)
+            if isinstance(answer, Accepted):
+                yield from _accept(restore, answer)
+                return True
+            if answer.kind is Failure.LOST:
+                restore.doubt = True
+                yield Say(
+                    "answer_lost",
+                    restore.target,
+                    f"{restore.name}: no answer to the restore, looking",
+                    restore.volume_id,
+                )
+                return (yield from _trace_shows(restore, rules))
+            obstacle = answer
+        now = yield Now()
+        if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or now >= deadline:
+            yield from _refuse(restore, obstacle)
+            return False
+        yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
+
+
+def _accept(restore: Restore, answer: Accepted) -> Script[None]:
+    restore.changed = restore.accepted = True
+    restore.doubt = False
+    restore.handle = handle_of(restore, job_id=answer.job_id, submitted_at=(yield Now()))
+    yield Say("accepted", restore.target, f"{restore.name}: restore accepted, job {answer.job_id}", restore.volume_id)
+    yield from move(restore, Phase.ACCEPTED, job=answer.job_id)
+
+
+def _adopt(restore: Restore, now: float) -> None:
+    restore.adopted = restore.accepted = True
+    restore.doubt = False
+    restore.handle = handle_of(restore, submitted_at=now)
+
+
+def _refuse(restore: Restore, error: ErrorInfo) -> Script[None]:
+    """The cloud said no. If an earlier answer was lost, this no does not prove that nothing was done."""
+    restore.end(State.UNKNOWN if restore.doubt else State.FAILED, (yield Now()), error)
+    yield Say("refused", restore.target, f"{restore.name}: not restored: {error}", restore.volume_id)
+    if restore.mark.phase is Phase.SUBMITTING and restore.untouched:
+        yield from move(restore, Phase.BEGUN)
+
+
+def _obstacle(restore: Restore) -> Script[ErrorInfo | None]:
+    """What stands against submitting right now."""
+    disk = yield Look(Thing.DISK, restore.volume_id)
+    if isinstance(disk, ErrorInfo):
+        return disk
+    if not disk.free:
+        return changed_since(f"disk {disk.id} is {disk.status} instead of detached and available")
+    backup = yield Look(Thing.VBS_BACKUP, restore.backup_id)
+    if isinstance(backup, ErrorInfo):
+        return backup
+    if backup.status == "restoring":
+        return ErrorInfo(Failure.BUSY, f"backup {backup.id} is restoring another disk")
+    if backup.status != "available":
+        return changed_since(f"backup {backup.id} is {backup.status} instead of available")
+    return None
+
+
+def _announce(restore: Restore) -> Script[ErrorInfo | None]:
+    """Write `submitting`, then read back that the marks are still ours, right before the submit. Raises GiveUp."""
+    if restore.mark.phase is not Phase.SUBMITTING and (failure := (yield from announce(restore, job=""))):
+        return failure
+    return (yield from confirm_owner(restore))
+
+
+def announce(restore: Restore, *, job: str, claim: bool = False) -> Script[ErrorInfo | None]:
+    """Write `submitting`. What is certainly not written stays unsaid, so that the next try writes it first."""
+    before = restore.mark
+    failure = yield from move(restore, Phase.SUBMITTING, job=job, claim=claim)
+    if failure is not None and failure.kind is not Failure.LOST:
+        restore.mark = before
+    return failure
+
+
+def confirm_owner(restore: Restore) -> Script[ErrorInfo | None]:
+    """Go on only while the marks are this run's own: raises GiveUp if they are not. Returns why it cannot be told."""
+    stranger: ErrorInfo | None = (yield ConfirmOwner(restore.holder)) if restore.holder else None
+    if stranger is not None and stranger.kind is Failure.TAKEN:
+        raise GiveUp(stranger)
+    return stranger
+
+
+def _trace_shows(restore: Restore, rules: Rules) -> Script[bool]:
+    """After a lost answer: does the restore run? Its trace may lag, so nothing seen counts only after a grace."""
+    until = (yield Now()) + rules.grace_seconds
+    while True:
+        disk = yield Look(Thing.DISK, restore.volume_id)
+        backup = yield Look(Thing.VBS_BACKUP, restore.backup_id)
+        if not isinstance(disk, ErrorInfo) and not isinstance(backup, ErrorInfo):
+            if disk.status.startswith("error"):
+                restore.accepted, restore.doubt = True, False
+                raise GiveUp(_broken(disk))
+            if disk.attachments:
+                raise GiveUp(changed_since(f"disk {disk.id} was attached by somebody else"))
+            if disk.status == "restoring-backup" and backup.status == "restoring":
+                _adopt(restore, (yield Now()))
+                restore.changed = True
+                yield Say(
+                    "adopted", restore.target, f"{restore.name}: the restore runs, waiting for it", restore.volume_id
+                )
+                return True
+        if (yield Now()) >= until:
+            return False
+        yield Pause(rules.wait_interval_seconds, poll=True)
+
+
+def watch(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdict, ErrorInfo | None]]:
+    """Follow the job to its end; without a job that can be read, follow the states of disk and backup."""
+    job_id = restore.mark.job
+    misses = 0
+    while job_id:
+        job = yield Look(Thing.VBS_JOB, job_id)
+        if isinstance(job, Job) and job.state is JobState.FAILED:
+            return Verdict.FAILED, replace(job_error(job), remedy=AFTER_A_FAILED_RESTORE)
+        if isinstance(job, Job) and job.state is JobState.SUCCEEDED:
+            return (yield from _settle(restore, rules, deadline))
+        if isinstance(job, ErrorInfo) and job.kind is Failure.DENIED:
+            return Verdict.UNKNOWN, job
+        if isinstance(job, ErrorInfo) and job.kind in (Failure.MISSING, Failure.REFUSED):
+            misses += 1
+            if misses >= JOB_MISSES:
+                break
+        if (yield Now()) >= deadline:
+            return Verdict.TIMED_OUT, timed_out(restore, rules)
+        yield Pause(rules.wait_interval_seconds, poll=True)
+    return (yield from _watch_states(restore, rules, deadline))
+
+
+def _settle(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdict, ErrorInfo | None]]:
+    """The job succeeded; the disk must say so too, and it may lag."""
+    if not restore.volume_id:  # a bare job id does not name the disk
+        return Verdict.RESTORED, None
+    while True:
+        disk = yield Look(Thing.DISK, restore.volume_id)
+        if isinstance(disk, Disk):
+            if disk.status.startswith("error"):
+                return Verdict.FAILED, _broken(disk)
+            if disk.status in ("available", "in-use"):
+                return Verdict.RESTORED, None
+        if isinstance(disk, ErrorInfo) and disk.kind in (Failure.DENIED, Failure.MISSING):
+            return Verdict.UNKNOWN, disk
+        if (yield Now()) >= deadline:
+            return Verdict.TIMED_OUT, timed_out(restore, rules)
+        yield Pause(rules.wait_interval_seconds, poll=True)
+
+
+def _watch_states(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdict, ErrorInfo | None]]:
+    """Without a job: the disk goes from restoring-backup back to available, and so does the backup."""
+    was_restoring = False
+    silent_until = (yield Now()) + rules.grace_seconds
+    while True:
+        disk = yield Look(Thing.DISK, restore.volume_id)
+        backup = yield Look(Thing.VBS_BACKUP, restore.backup_id)
+        if isinstance(disk, ErrorInfo) and disk.kind in (Failure.DENIED, Failure.MISSING):
+            return Verdict.UNKNOWN, disk
+        if isinstance(disk, Disk) and not isinstance(backup, ErrorInfo):
+            if disk.status.startswith("error"):
+                return Verdict.FAILED, _broken(disk)
+            if disk.attachments:
+                return Verdict.UNKNOWN, changed_since(f"disk {disk.id} was attached by somebody else")
+            was_restoring = was_restoring or disk.status == "restoring-backup"
+            if disk.status == "available" and backup.status != "restoring":
+                if was_restoring:
+                    return Verdict.RESTORED, None
+                if (yield Now()) >= silent_until:
+                    return Verdict.NO_TRACE, None
+        if (yield Now()) >= deadline:
+            return Verdict.TIMED_OUT, timed_out(restore, rules)
+        yield Pause(rules.wait_interval_seconds, poll=True)
+
+
+_STATES = {
+    Verdict.RESTORED: State.RESTORED,
+    Verdict.FAILED: State.FAILED,
+    Verdict.TIMED_OUT: State.TIMED_OUT,
+    Verdict.UNKNOWN: State.UNKNOWN,
+}
+
+
+_PHASES = {State.RESTORED: Phase.RESTORED, State.FAILED: Phase.FAILED}
+
+
+def conclude(restore: Restore, verdict: Verdict, error: ErrorInfo | None) -> Script[None]:
+    restore.end(_STATES[verdict], (yield Now()), error)
+    restore.changed = restore.changed or verdict in (Verdict.RESTORED, Verdict.FAILED)
+    text = f"{restore.name}: {restore.state.value}" + (f": {error}" if error else "")
+    yield Say(restore.state.value, restore.target, text, restore.volume_id)
+
+
+def handle_of(restore: Restore, *, job_id: str = "", submitted_at: float | None = None) -> dict[str, Any]:
+    return {
+        "service": "vbs",
+        "job_id": job_id or restore.mark.job or None,
+        "backup_id": restore.backup_id,
+        "volume_id": restore.volume_id,
+        "submitted_at": submitted_at,
+    }
+
+
+def changed_since(what: str) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.REFUSED,
+        f"{what}; it changed since it was checked",
+        remedy="Find out who changed it, then start again; a plan must be made and approved anew.",
+    )
+
+
+def _broken(disk: Disk) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.REFUSED,
+        f"disk {disk.id} is {disk.status} after the restore",
+        remedy="The cloud allows only to delete such a disk: make a new one from the backup and attach that.",
+    )
+
+
+def _answers_lost(restore: Restore) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.LOST,
+        f"the answer to the restore of {restore.name} was lost and no trace of it can be seen;"
+        " whether it was done is unknown",
+        remedy="Look at disk and backup in the cloud's console before anything is started again.",
+    )
+
+
+def skip(restore: Restore, now: float) -> None:
+    """The run was stopped before its turn came."""
+    reason = ErrorInfo(
+        Failure.REFUSED,
+        f"{restore.name}: not started, because the run was stopped after a failure",
+        remedy="Mend what failed, then run the same playbook again.",
+    )
+    restore.abandon(now, reason)
+    if restore.state is State.FAILED:
+        restore.state = State.SKIPPED

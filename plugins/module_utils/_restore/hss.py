@@ -1,0 +1,336 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole server comes back from its HSS backup, exactly once.
+
+The call answers with nothing, not even an id, and the task list names neither backup id nor operation (HSS API:
+Restoring Data Using a Backup; Querying the Backup and Restoration Task List). So the list is read before the call, and
+what stands there later and did not before is ours. Records are compared as raw text: the format of their times is not
+documented.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .commands import (
+    Admit,
+    Discharge,
+    FreeSlot,
+    Look,
+    Meet,
+    Now,
+    Pause,
+    RestoreServer,
+    Say,
+    Script,
+    StartServer,
+    TakeSlot,
+    Thing,
+)
+from .disks import Verdict, announce, changed_since, conclude, confirm_owner, skip
+from .mark import Phase, Standing
+from .model import Accepted, Backup, ErrorInfo, Failure, LogRecord, Server
+from .outcome import Restore, Rules, State, move, timed_out, write_marks
+from .steps import GiveUp, carry_out, started
+
+FINAL = {"success": True, "skipped": False, "failed": False, "timeout": False}
+"""Statuses of a task that has ended (HSS API), and whether it ended well. `running` and `waiting` are open, and so is
+any text that is not documented: it is never taken for success."""
+
+RESTORING = ("restoring", "waiting_restore")
+DIGEST_LENGTH = 8
+DIGESTS_IN_A_MARK = 7
+TOO_MANY = "+"
+"""In place of digests that do not fit into a mark: then new records cannot be told after a crash."""
+
+
+@dataclass
+class HssUnit:
+    """One server that HSS restores as a whole."""
+
+    target: str
+    server_id: str
+    server_name: str
+    was_running: bool
+    restore: Restore
+    group: str = ""
+    left: str = ""
+    notes: list[str] = field(default_factory=list)
+    error: ErrorInfo | None = None
+
+    @property
+    def restores(self) -> list[Restore]:
+        return [self.restore]
+
+
+def digests(records: Iterable[LogRecord], host_id: str, backup_name: str) -> tuple[str, ...]:
+    """The records of one host and backup as short hashes, to remember what was in the list before."""
+    mine = (r.identity for r in records if r.host_id == host_id and r.backup_name == backup_name)
+    return tuple(sorted(hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH] for text in mine))
+
+
+def new_records(records: Iterable[LogRecord], host_id: str, backup_name: str, before: Iterable[str]) -> list[LogRecord]:
+    """Those that were not there before. Of equal ones, the open ones count as the new ones."""
+    known = Counter(before)
+    fresh = []
+    for record in sorted(records, key=lambda r: r.status not in FINAL):
+        for digest in digests([record], host_id, backup_name):
+            if known[digest]:
+                known[digest] -= 1
+            else:
+                fresh.append(record)
+    return fresh
+
+
+def open_records(records: Iterable[LogRecord], host_id: str) -> list[LogRecord]:
+    return [record for record in records if record.host_id == host_id and record.status not in FINAL]
+
+
+def pack(before: tuple[str, ...]) -> str:
+    """The digests as a mark carries them."""
+    return ".".join(before) if len(before) <= DIGESTS_IN_A_MARK else TOO_MANY
+
+
+def unpack(packed: str) -> tuple[str, ...] | None:
+    """None if they did not fit."""
+    return None if packed == TOO_MANY else tuple(part for part in packed.split(".") if part)
+
+
+def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
+    """Restore one server and see how it ends. Leaves the outcome in the unit; never raises."""
+    restore = unit.restore
+    if (yield Admit(1)):
+        if (yield TakeSlot(running=restore.standing is Standing.WATCH)):
+            restore.started_at = yield Now()
+            try:
+                yield from restore_server(restore, rules, hold_power=bool(unit.group) or not rules.start_servers)
+            except GiveUp as reason:
+                restore.abandon((yield Now()), reason.error)
+            yield FreeSlot(good=restore.state in (State.RESTORED, State.SUBMITTED))
+        yield Discharge(1)
+    if restore.state is State.PLANNED:
+        skip(restore, (yield Now()))
+    yield from _hand_over(unit, rules)
+
+
+def restore_server(restore: Restore, rules: Rules, *, hold_power: bool = False) -> Script[None]:
+    """Submit, unless it runs or has ended already, and watch. Raises GiveUp for what was never accepted."""
+    if not restore.to_submit:
+        restore.end(State.RESTORED, (yield Now()))
+        return
+    deadline = (yield Now()) + rules.wait_timeout_seconds
+    before: tuple[str, ...] | None
+    if restore.standing is not Standing.FRESH and (failure := (yield from write_marks([restore], claim=True))):
+        raise GiveUp(failure)  # what an earlier process began could not be taken over
+    had_ended = False
+    if restore.standing is Standing.WATCH:
+        restore.adopted = True
+        before = unpack(restore.mark.job)
+        had_ended = _ended(_new(restore, (yield Look(Thing.HSS_LOG)), before))
+    else:
+        before = yield from _submit(restore, rules, deadline, hold_power)
+    restore.handle = handle_of(restore, before, (yield Now()))
+    if not rules.wait and not restore.doubt:
+        restore.state = State.SUBMITTED
+        return
+    verdict, error = yield from watch(restore, rules, deadline, before)
+    if verdict in (Verdict.RESTORED, Verdict.FAILED):
+        restore.accepted, restore.doubt = True, False
+        yield from move(restore, Phase.RESTORED if verdict is Verdict.RESTORED else Phase.FAILED)
+    elif verdict is Verdict.UNKNOWN and restore.standing is Standing.WATCH and restore.target in rules.resubmit_unknown:
+        yield Say("resubmit", restore.target, f"{restore.name}: unknown, submitted again as was asked for")
+        restore.standing = Standing.SUBMIT
+        yield from restore_server(restore, rules, hold_power=hold_power)
+        return
+    yield from conclude(restore, verdict, error)
+    restore.changed = restore.changed and not had_ended
+
+
+def follow_server(restore: Restore, rules: Rules) -> Script[None]:
+    """Follow what an earlier task submitted, by its handle. Never submits. Without `wait`, one look."""
+    restore.started_at = yield Now()
+    records = yield Look(Thing.HSS_LOG)
+    if isinstance(records, ErrorInfo) and not rules.wait:
+        restore.end(State.UNKNOWN, (yield Now()), records)
+        return
+    mine = _new(restore, records, restore.log_before)
+    had_ended = _ended(mine)
+    restore.progress_percent = mine[0].progress_percent if mine else None
+    if not rules.wait and not had_ended:
+        return
+    deadline = restore.started_at + rules.wait_timeout_seconds
+    verdict, error = yield from watch(restore, rules, deadline, restore.log_before)
+    yield from conclude(restore, verdict, error)
+    restore.changed = restore.changed and not had_ended
+
+
+def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -> Script[tuple[str, ...]]:
+    """Look, remember the list, ask. Returns what was in the list before; `restore.doubt` if the answer was lost."""
+    while True:
+        backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
+        records = yield Look(Thing.HSS_LOG)
+        obstacle = _obstacle(restore, backup, records)
+        if obstacle is None:
+            restore.backup_name = restore.backup_name or backup.name
+            before = digests(records, restore.server_id, restore.backup_name)
+            if _runs_already(restore, backup, records):
+                yield Say("adopted", restore.target, f"{restore.name}: this restore runs already, waiting for it")
+                restore.adopted = restore.accepted = True
+                running = digests(open_records(records, restore.server_id), restore.server_id, restore.backup_name)
+                before = tuple((Counter(before) - Counter(running)).elements())
+                if restore.mark.phase is not Phase.SUBMITTING:
+                    yield from move(restore, Phase.SUBMITTING, job=pack(before), claim=True)
+                yield from move(restore, Phase.ACCEPTED)
+                return before
+            obstacle = yield from _ask(restore, before, hold_power)
+            if obstacle is None:
+                return before
+        if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or (yield Now()) >= deadline:
+            if restore.mark.phase is Phase.SUBMITTING:
+                yield from move(restore, Phase.BEGUN)
+            raise GiveUp(obstacle)
+        yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
+
+
+def _obstacle(restore: Restore, backup: Backup | ErrorInfo, records: list[LogRecord] | ErrorInfo) -> ErrorInfo | None:
+    """What stands against submitting right now."""
+    if isinstance(backup, ErrorInfo):
+        return backup
+    if isinstance(records, ErrorInfo):
+        return records
+    if _runs_already(restore, backup, records):
+        return None
+    for record in open_records(records, restore.server_id):
+        return changed_since(f"HSS works on server {restore.server_id}: {record.backup_name} is {record.status}")
+    if backup.status != "available":
+        return changed_since(f"backup {backup.id} is {backup.status} instead of available")
+    return None
+
+
+def _runs_already(restore: Restore, backup: Backup, records: list[LogRecord]) -> bool:
+    """An open record of this host is ours only with the same backup name and that backup itself restoring."""
+    opened = open_records(records, restore.server_id)
+    return bool(opened) and backup.status in RESTORING and all(record.backup_name == backup.name for record in opened)
+
+
+def _ask(restore: Restore, before: tuple[str, ...], hold_power: bool) -> Script[ErrorInfo | None]:
+    """Announce and submit. Returns the refusal; None if it was accepted, or may have been."""
+    if restore.mark.phase is not Phase.SUBMITTING and (
+        failure := (yield from announce(restore, job=pack(before), claim=True))
+    ):
+        return failure
+    if failure := (yield from confirm_owner(restore)):
+        return failure
+    power_on = restore.power_on and not hold_power
+    order = RestoreServer(restore.backup_id, restore.server_id or None, power_on, restore.mappings)
+    answer: Accepted | ErrorInfo = yield order
+    if isinstance(answer, Accepted):
+        restore.changed = restore.accepted = True
+        yield Say("accepted", restore.target, f"{restore.name}: restore from backup {restore.backup_name} accepted")
+        yield from move(restore, Phase.ACCEPTED)
+        return None
+    if answer.kind is not Failure.LOST:
+        return answer
+    restore.doubt = True
+    yield Say("answer_lost", restore.target, f"{restore.name}: no answer to the restore, looking")
+    return None
+
+
+def watch(
+    restore: Restore, rules: Rules, deadline: float, before: tuple[str, ...] | None
+) -> Script[tuple[Verdict, ErrorInfo | None]]:
+    """Follow the new record to its end. Until there is one, the backup's own status must show the restore."""
+    silent_until = (yield Now()) + rules.hss_silence_seconds
+    while True:
+        records = yield Look(Thing.HSS_LOG)
+        if isinstance(records, ErrorInfo) and records.kind is Failure.DENIED:
+            return Verdict.UNKNOWN, records
+        mine = _new(restore, records, before)
+        if _ended(mine):
+            return _verdict(mine)
+        if mine:
+            restore.accepted, restore.doubt = True, False
+            restore.progress_percent = mine[0].progress_percent
+        else:
+            backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
+            now = yield Now()
+            if isinstance(backup, Backup) and backup.status in RESTORING:
+                silent_until = now + rules.hss_silence_seconds
+            elif now >= silent_until:
+                return Verdict.UNKNOWN, _silent(restore, rules)
+        if (yield Now()) >= deadline:
+            return Verdict.TIMED_OUT, timed_out(restore, rules)
+        yield Pause(rules.wait_interval_seconds, poll=True)
+
+
+def _new(restore: Restore, records: list[LogRecord] | ErrorInfo, before: tuple[str, ...] | None) -> list[LogRecord]:
+    if isinstance(records, ErrorInfo):
+        return []
+    if before is None:  # the list before is not known any more: only what is open now can be told
+        return [r for r in open_records(records, restore.server_id) if r.backup_name == restore.backup_name]
+    return new_records(records, restore.server_id, restore.backup_name, before)
+
+
+def _ended(records: list[LogRecord]) -> bool:
+    return bool(records) and all(record.status in FINAL for record in records)
+
+
+def _verdict(records: list[LogRecord]) -> tuple[Verdict, ErrorInfo | None]:
+    bad = next((record for record in records if not FINAL[record.status]), None)
+    if bad is None:
+        return Verdict.RESTORED, None
+    return Verdict.FAILED, ErrorInfo(
+        Failure.REFUSED,
+        f"HSS reports the restore as {bad.status}: {bad.error_message or 'no reason given'}",
+        code=bad.error_code,
+        remedy="Look at the task in the console of HSS or CBR, mend what it names, then run the same playbook again.",
+    )
+
+
+def _hand_over(unit: HssUnit, rules: Rules) -> Script[None]:
+    """In a group the server was held down: start it only if every member came back. Close the mark."""
+    restore = unit.restore
+    restored = restore.state is State.RESTORED
+    if unit.group:
+        group_restored = yield Meet(unit.group, restored)
+        if restored and not group_restored:
+            unit.notes.append(
+                f"not every member of consistency group {unit.group} is restored, so no server of it is started"
+            )
+            restored = False
+        elif restored and restore.power_on and rules.start_servers:
+            try:
+                yield from carry_out(StartServer(unit.server_id), started(unit.server_id), rules.step)
+            except GiveUp as reason:
+                restored = False
+                unit.error = reason.error
+                unit.notes.append(f"the server could not be started: {reason.error}")
+    if restored and restore.mark.phase is Phase.RESTORED:
+        yield from move(restore, Phase.FINISHED)
+    server = yield Look(Thing.SERVER, unit.server_id)
+    if isinstance(server, Server):
+        unit.left = server.status
+
+
+def handle_of(restore: Restore, before: tuple[str, ...] | None, submitted_at: float) -> dict[str, object]:
+    return {
+        "service": "hss",
+        "server_id": restore.server_id,
+        "backup_id": restore.backup_id,
+        "backup_name": restore.backup_name,
+        "log_before": None if before is None else list(before),
+        "submitted_at": submitted_at,
+    }
+
+
+def _silent(restore: Restore, rules: Rules) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.LOST,
+        f"for {rules.hss_silence_seconds:.0f} s neither the task list nor backup {restore.backup_id} shows the restore"
+        f" of {restore.name}; whether it was done is unknown",
+        remedy="Look at server and backup in the console; a plan submits again what resubmit_unknown names.",
+    )

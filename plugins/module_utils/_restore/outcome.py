@@ -1,0 +1,214 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One restore on its way, a server with its disks, and the rules they are brought back by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from .commands import Holder, Pause, Script, WriteMarks
+from .mark import Mark, Phase, Standing
+from .model import ErrorInfo, Failure
+from .steps import PASSING, Patience
+
+MARK_TRIES = 3
+MARK_PAUSE_SECONDS = 2.0
+POLLS_OF_GRACE = 6
+"""How many polls a trace of a restore may lag behind its acceptance before it counts as not there."""
+
+
+class State(Enum):
+    """How a restore stands, in the words of the results."""
+
+    PLANNED = "planned"
+    SUBMITTED = "submitted"
+    RESTORED = "restored"
+    ALREADY_RESTORED = "already_restored"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    TIMED_OUT = "timed_out"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the operator allows, and how patient to be. Times in seconds."""
+
+    wait: bool = True
+    wait_interval_seconds: float = 10.0
+    wait_timeout_seconds: float = 86400.0
+    stop_servers: str = "soft"
+    stop_timeout_seconds: float = 300.0
+    start_servers: bool = True
+    step_timeout_seconds: float = 1800.0
+    hss_silence_seconds: float = 180.0
+    resubmit_unknown: frozenset[str] = frozenset()
+
+    @property
+    def grace_seconds(self) -> float:
+        return POLLS_OF_GRACE * self.wait_interval_seconds
+
+    @property
+    def step(self) -> Patience:
+        return Patience(self.wait_interval_seconds, self.step_timeout_seconds, self.grace_seconds)
+
+    @property
+    def stop(self) -> Patience:
+        return replace(self.step, limit_seconds=self.stop_timeout_seconds)
+
+
+@dataclass
+class Restore:
+    """One restore on its way. `mark` is what is, or would be, written; with `holder` None this run keeps no marks."""
+
+    target: str
+    method: str
+    backup_id: str
+    mark: Mark
+    volume_id: str = ""
+    server_id: str = ""
+    device: str = ""
+    holder: Holder | None = None
+    key: str = ""
+    standing: Standing = Standing.FRESH
+    backup_name: str = ""
+    backup_created_at: float | None = None
+    size_gb: int = 0
+    mappings: tuple[tuple[str | None, str | None], ...] = ()
+    power_on: bool = True
+    log_before: tuple[str, ...] | None = None
+    """HSS: digests of the records that stood in the task list before the submit; None if that is not known."""
+    state: State = State.PLANNED
+    changed: bool = False
+    adopted: bool = False
+    handle: dict[str, Any] | None = None
+    error: ErrorInfo | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    progress_percent: int | None = None
+    notes: list[str] = field(default_factory=list)
+    accepted: bool = False
+    """The cloud took it, in this run or an earlier one, so the old data is gone."""
+    doubt: bool = False
+    """An answer was lost, so it may have been accepted."""
+    back: bool = False
+    """The disk is attached again."""
+    unwritten: bool = False
+    """The last mark could not be written, or that is not known."""
+
+    def __post_init__(self) -> None:
+        went_on = self.standing is not Standing.FRESH
+        self.accepted = self.accepted or (went_on and self.mark.phase in (Phase.ACCEPTED, Phase.RESTORED, Phase.FAILED))
+        self.doubt = self.doubt or (went_on and self.mark.phase is Phase.SUBMITTING)
+
+    @property
+    def name(self) -> str:
+        return f"disk {self.volume_id}" if self.volume_id else f"server {self.server_id}"
+
+    @property
+    def untouched(self) -> bool:
+        """The data is certainly what it was."""
+        return not self.accepted and not self.doubt
+
+    @property
+    def taken(self) -> bool:
+        """Another run works on it now."""
+        return self.error is not None and self.error.kind is Failure.TAKEN
+
+    @property
+    def to_submit(self) -> bool:
+        """It may still take one of the places of running restores."""
+        return self.standing not in (Standing.ATTACH, Standing.FINISHED)
+
+    def abandon(self, now: float, error: ErrorInfo) -> None:
+        """It cannot go on. Restored stays restored; what may have been accepted is unknown, the rest failed."""
+        if self.standing is Standing.ATTACH:
+            self.end(State.RESTORED, now)
+        else:
+            self.end(State.FAILED if self.untouched else State.UNKNOWN, now, error)
+
+    def end(self, state: State, now: float, error: ErrorInfo | None = None) -> None:
+        self.state, self.finished_at, self.error = state, now, error
+
+
+@dataclass
+class DiskUnit:
+    """A disk that has no server."""
+
+    target: str
+    restore: Restore
+    group: str = ""
+
+    @property
+    def restores(self) -> list[Restore]:
+        return [self.restore]
+
+
+@dataclass
+class ServerUnit:
+    """The disks of one server that one target restores, system disk first, then by device."""
+
+    target: str
+    server_id: str
+    server_name: str
+    was_running: bool
+    restores: list[Restore]
+    group: str = ""
+    left: str = ""
+    notes: list[str] = field(default_factory=list)
+    error: ErrorInfo | None = None
+    marked: bool = False
+    """Something was written or begun for it, now or by an earlier run."""
+
+    def __post_init__(self) -> None:
+        self.marked = any(restore.standing is not Standing.FRESH for restore in self.restores)
+
+    @property
+    def taken(self) -> bool:
+        """Also told by the unit itself: disks that were restored before have no error of their own."""
+        failures = [self.error, *(restore.error for restore in self.restores)]
+        return any(failure is not None and failure.kind is Failure.TAKEN for failure in failures)
+
+    @property
+    def weight(self) -> int:
+        return sum(restore.to_submit for restore in self.restores)
+
+
+def write_marks(restores: list[Restore], *, claim: bool = False) -> Script[ErrorInfo | None]:
+    """Write the marks of restores that share a holder, all in one call. Return why it failed."""
+    holder = restores[0].holder if restores else None
+    if holder is None:
+        return None
+    command = WriteMarks(holder, tuple((restore.key, restore.mark) for restore in restores), claim)
+    for tries_left in reversed(range(MARK_TRIES)):
+        failure: ErrorInfo | None = yield command
+        if failure is None or failure.kind not in PASSING or not tries_left:
+            return failure
+        yield Pause(failure.retry_after_seconds or MARK_PAUSE_SECONDS)
+    return None
+
+
+def move(restore: Restore, phase: Phase, *, job: str | None = None, claim: bool = False) -> Script[ErrorInfo | None]:
+    """Take one restore to its next phase and write it down. Return why it could not be written."""
+    restore.mark = restore.mark.moved(phase, job=job)
+    failure = yield from write_marks([restore], claim=claim)
+    restore.unwritten = failure is not None
+    if failure is not None:
+        restore.notes.append(f"the mark '{phase.value}' could not be written: {failure}")
+    return failure
+
+
+def timed_out(restore: Restore, rules: Rules) -> ErrorInfo:
+    again = (
+        ", or run the same playbook again: neither starts a new restore."
+        if restore.holder
+        else ". Without run_id, running the task again without the handle may restore once more."
+    )
+    return ErrorInfo(
+        Failure.LOST,
+        f"the restore of {restore.name} did not end within {rules.wait_timeout_seconds:.0f} s; it may still run",
+        remedy="Wait again with the handle of this result" + again,
+    )

@@ -1,0 +1,465 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Targets and what the cloud shows, resolved into a plan. Marks come first: what was begun is finished as begun."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import points
+from .mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing, decode, marks_at, standing
+from .model import Backup, Disk, Server
+from .preflight import ERROR, WARNING, Case, Limits, Problem, examine
+from .times import iso
+from .wishes import Terms, Wish, contradictions
+
+ID_LENGTH = 12
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the cloud showed, at one moment."""
+
+    at: float
+    project_id: str
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    servers: Mapping[str, Server] = field(default_factory=dict)
+    backups: Mapping[str, Backup] = field(default_factory=dict)
+    """VBS and HSS backups by id."""
+    journal: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
+    """Marks of a file journal, by key; a cloud journal is read from the metadata."""
+    problems: tuple[Problem, ...] = ()
+    """What could not be read."""
+
+
+@dataclass(frozen=True)
+class PlannedRestore:
+    """One disk, or with HSS one server, and what it comes back from."""
+
+    case: Case
+    state: str
+    device: str = ""
+    mappings: tuple[tuple[str | None, str | None], ...] = ()
+
+    @property
+    def is_system_disk(self) -> bool:
+        """By the device, as the boot index is known to be wrong (ECS lists 0 for several disks)."""
+        server = self.case.server
+        return bool(server and server.root_device and self.device == server.root_device)
+
+    def as_dict(self) -> dict[str, Any]:
+        case, backup, mark = self.case, self.case.backup, self.case.mark
+        sizes = {child.id: child.size_gb for child in backup.children} if backup else {}
+        return {
+            "volume_id": case.volume_id or None,
+            "device": self.device or None,
+            "server_id": case.server_id or None,
+            "server_name": case.server.name if case.server else None,
+            "backup_id": case.backup_id or None,
+            "backup_name": backup.name if backup else None,
+            "backup_source": (backup.server_id or backup.volume_id or None) if backup else None,
+            "backup_created_at": iso(backup.created_at) if backup else None,
+            "backup_age_seconds": None if case.age_seconds is None else int(case.age_seconds),
+            "backup_size_gb": backup.size_gb if backup else None,
+            "size_gb": case.disk.size_gb if case.disk else sum(disk.size_gb for disk in case.disks),
+            "clean": _clean(backup),
+            "mappings": [{"backup_id": b, "volume_id": v, "size_gb": sizes.get(b or "")} for b, v in self.mappings],
+            "unmapped": [{"backup_id": c.id, "volume_id": c.resource_id, "size_gb": c.size_gb} for c in case.unmapped],
+            "state": self.state,
+            "run_id": mark.run_id if mark and self.state != "to_restore" else None,
+            "since": iso(mark.at) if mark and self.state != "to_restore" else None,
+        }
+
+
+def _clean(backup: Backup | None) -> str:
+    if backup is None or backup.ransomware_alert is None:
+        return "unknown"
+    return "no" if backup.ransomware_alert else "yes"
+
+
+@dataclass(frozen=True)
+class PlannedTarget:
+    wish: Wish
+    id: str
+    power_on: bool
+    restores: tuple[PlannedRestore, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        wish = self.wish
+        return {
+            "name": wish.name,
+            "id": self.id,
+            "method": wish.method,
+            "wave": wish.wave,
+            "group": wish.group or None,
+            "critical": wish.critical,
+            "power_on": wish.power_on,
+            "point_in_time": iso(wish.point_in_time),
+            "max_backup_age": wish.max_backup_age_seconds,
+            "restores": [restore.as_dict() for restore in self.restores],
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    id: str
+    run_id: str
+    terms: Terms
+    targets: tuple[PlannedTarget, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def ready(self) -> bool:
+        return not any(problem.severity == ERROR for problem in self.problems)
+
+    @property
+    def restores(self) -> Iterator[PlannedRestore]:
+        return (restore for target in self.targets for restore in target.restores)
+
+    def as_dict(self) -> dict[str, Any]:
+        waves = sorted({target.wish.wave for target in self.targets})
+        states = Counter(restore.state for restore in self.restores)
+        return {
+            "id": self.id,
+            "run_id": self.run_id,
+            "asked_run_id": self.terms.run_id or None,
+            "incident_at": iso(self.terms.incident_at),
+            "clean_only": self.terms.clean_only,
+            "alerts_since": iso(self.terms.alerts_since),
+            "max_skew": self.terms.max_skew_seconds,
+            "waves": [
+                {"wave": wave, "targets": [t.as_dict() for t in self.targets if t.wish.wave == wave]} for wave in waves
+            ],
+            "totals": {
+                "waves": len(waves),
+                "targets": len(self.targets),
+                "restores": sum(states.values()),
+                "size_gb": sum(restore.as_dict()["size_gb"] or 0 for restore in self.restores),
+                "to_restore": states["to_restore"],
+                "begun": states["begun"],
+                "already_restored": states["already_restored"],
+            },
+        }
+
+
+def make_plan(wishes: Sequence[Wish], terms: Terms, survey: Survey) -> Plan:
+    """Resolve every target and find everything that stands against it."""
+    problems = [*contradictions(wishes, terms), *survey.problems]
+    marks = _Marks(survey)
+    others = marks.open_runs(wishes)
+    run_id, run_problems = _which_run(others, terms)
+    problems += run_problems
+    chosen = points.choose(
+        [p for w in wishes for p in _point_wishes(w, terms, marks.pinned(w, run_id, terms))],
+        list(survey.backups.values()),
+    )
+    targets = []
+    for wish in wishes:
+        restores = tuple(_resolve(wish, terms, survey, marks, chosen, run_id))
+        targets.append(_target(wish, restores))
+        for restore in restores:
+            problems += examine(restore.case)
+    problems += [*chosen.problems, *shared_servers(targets), *_done_before(targets)]
+    plan_id = _digest(sorted(target.id for target in targets))
+    final_run = run_id or plan_id
+    return Plan(plan_id, final_run, terms, tuple(targets), tuple(_once(problems)))
+
+
+# -- marks and runs ----------------------------------------------------------------------------------------------------
+
+
+class _Marks:
+    """All marks of ours that the survey shows, by what they are about."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._by_key: dict[str, list[Mark]] = {key: list(marks) for key, marks in survey.journal.items()}
+        for server in survey.servers.values():
+            for about, mark in marks_at(server):
+                key = f"{HSS_KEY}:{server.id}" if about == HSS_KEY else about
+                self._by_key.setdefault(key, []).append(mark)
+
+    def of_disk(self, disk: Disk, backup: Backup | None = None) -> Mark | None:
+        """The mark that counts: an open one before a closed one, the newer before the older.
+
+        A disk's own mark that is older than the backup came out of that backup with its metadata, and says nothing.
+        """
+        marks = list(self._by_key.get(disk.id, []))
+        own = decode(disk.metadata.get(LONE_DISK_KEY))
+        if own is not None and not (backup and backup.created_at and own.at < backup.created_at):
+            marks.append(own)
+        return max(marks, key=lambda mark: (mark.open, mark.at), default=None)
+
+    def of_server(self, server_id: str) -> Mark | None:
+        return max(self._by_key.get(f"{HSS_KEY}:{server_id}", []), key=lambda mark: mark.at, default=None)
+
+    def _all(self, wishes: Iterable[Wish]) -> Iterator[tuple[Mark, Standing]]:
+        for wish in wishes:
+            if wish.method == "hss" and (mark := self.of_server(wish.server_id)):
+                yield mark, hss_standing(mark)
+            for disk, mark in self._of_volumes(wish):
+                yield mark, standing(mark, disk)
+
+    def _of_volumes(self, wish: Wish) -> Iterator[tuple[Disk, Mark]]:
+        """A mark that is older than the backup asked for came out of a backup; of `latest` that cannot be told yet."""
+        for volume_id, asked in wish.volumes:
+            disk = self._survey.disks.get(volume_id)
+            mark = self.of_disk(disk, self._survey.backups.get(asked)) if disk else None
+            if disk is not None and mark is not None:
+                yield disk, mark
+
+    def open_runs(self, wishes: Iterable[Wish]) -> list[str]:
+        over = (Standing.FRESH, Standing.FINISHED)
+        return sorted({mark.run_id for mark, stands in self._all(wishes) if mark.open and stands not in over})
+
+    def pinned(self, wish: Wish, run_id: str, terms: Terms) -> dict[str, str]:
+        """Backups that an unfinished run has chosen, by disk or server: `latest` may have moved on since."""
+        found = {}
+        if wish.method == "hss":
+            mark = self.of_server(wish.server_id)
+            if mark and _binds(mark, hss_standing(mark), run_id, terms):
+                found[wish.server_id] = mark.backup_id
+        for disk, mark in self._of_volumes(wish):
+            if _binds(mark, standing(mark, disk), run_id, terms):
+                found[disk.id] = mark.backup_id
+        return found
+
+
+HSS_STANDINGS: Mapping[Phase, Standing] = {
+    Phase.BEGUN: Standing.FRESH,  # refused: nothing was accepted
+    Phase.SUBMITTING: Standing.WATCH,
+    Phase.ACCEPTED: Standing.WATCH,
+    Phase.RESTORED: Standing.ATTACH,
+    Phase.FINISHED: Standing.FINISHED,
+    Phase.FAILED: Standing.FRESH,
+    Phase.RETURNED: Standing.FRESH,
+}
+
+
+def hss_standing(mark: Mark | None) -> Standing:
+    return Standing.FRESH if mark is None else HSS_STANDINGS[mark.phase]
+
+
+def _binds(mark: Mark, stands: Standing, run_id: str, terms: Terms) -> bool:
+    """Whether this mark says which backup it has to be."""
+    if stands is Standing.FRESH or mark.phase is Phase.FAILED or _given_up(mark, stands, terms):
+        return False
+    return mark.run_id == run_id or stands is not Standing.FINISHED
+
+
+def _given_up(mark: Mark, stands: Standing, terms: Terms) -> bool:
+    """A new run that takes over an old one starts anew where that may have restored and the disk was used since."""
+    return stands is Standing.USED and terms.take_over == mark.run_id and terms.run_id not in ("", mark.run_id)
+
+
+def _which_run(open_runs: Sequence[str], terms: Terms) -> tuple[str, list[Problem]]:
+    """The run that goes on: the one asked for, else the one that was left unfinished. Empty: a new one."""
+    strangers = [run for run in open_runs if run not in (terms.run_id, terms.take_over)]
+    if terms.run_id:
+        run_id = terms.run_id
+    elif terms.take_over:
+        run_id = terms.take_over
+    else:
+        run_id, strangers = (open_runs[0], list(open_runs[1:])) if open_runs else ("", [])
+    return run_id, [
+        Problem(
+            ERROR,
+            "unfinished_run",
+            "",
+            f"run {stranger} is unfinished on servers or disks of this plan",
+            f"Finish it with run_id {stranger}, or set take_over to {stranger} if it is over.",
+        )
+        for stranger in strangers
+    ]
+
+
+# -- resolving ---------------------------------------------------------------------------------------------------------
+
+
+def _point_wishes(wish: Wish, terms: Terms, pinned: Mapping[str, str]) -> Iterator[points.PointWish]:
+    asked = {wish.server_id: wish.backup_id} if wish.method == "hss" else dict(wish.volumes)
+    for source, backup_id in asked.items():
+        yield points.PointWish(
+            target=wish.name,
+            method=wish.method,
+            source_id=source,
+            backup_id=pinned.get(source, backup_id),
+            group=wish.group,
+            point_in_time=wish.point_in_time,
+            clean_only=terms.clean_only and wish.method == "hss",
+            alerts_since=terms.alerts_since,
+            max_skew_seconds=terms.max_skew_seconds,
+            pinned=source in pinned,
+        )
+
+
+def _resolve(
+    wish: Wish, terms: Terms, survey: Survey, marks: _Marks, chosen: points.Chosen, run_id: str
+) -> Iterator[PlannedRestore]:
+    limits = Limits(
+        terms.incident_at,
+        wish.max_backup_age_seconds,
+        allow_encrypted=terms.allow_encrypted,
+        allow_other_target=terms.allow_other_target,
+        must_be_free=terms.free_disks_only,
+    )
+    base = Case(wish.name, wish.method, survey.project_id, limits)
+    if wish.method == "hss":
+        yield _server_restore(wish, base, survey, marks, chosen, run_id, terms)
+        return
+    for volume_id, _asked in wish.volumes:
+        yield _disk_restore(wish, volume_id, base, survey, marks, chosen, run_id, terms)
+
+
+def _disk_restore(
+    wish: Wish,
+    volume_id: str,
+    base: Case,
+    survey: Survey,
+    marks: _Marks,
+    chosen: points.Chosen,
+    run_id: str,
+    terms: Terms,
+) -> PlannedRestore:
+    disk = survey.disks.get(volume_id)
+    backup_id = chosen.ids.get((wish.name, volume_id), "")
+    backup = survey.backups.get(backup_id)
+    mark = marks.of_disk(disk, backup) if disk else None
+    stands = standing(mark, disk) if disk else Standing.FRESH
+    if mark is not None and _given_up(mark, stands, terms):
+        mark, stands = None, Standing.FRESH
+    stands = _as_of_run(mark, stands, run_id, backup_id, terms)
+    here = disk.attachments[0] if disk and disk.attachments else None
+    begun = mark if mark and stands not in (Standing.FRESH, Standing.FINISHED) else None
+    server_id = (begun.server_id if begun else "") or (here.server_id if here else "")
+    case = replace(
+        base,
+        volume_id=volume_id,
+        disk=disk,
+        backup_id=backup_id,
+        backup=backup,
+        server_id=server_id,
+        server=survey.servers.get(server_id),
+        standing=stands,
+        mark=mark,
+    )
+    return PlannedRestore(case, _STATES.get(stands, "begun"), device=_device(begun, disk, case.server))
+
+
+def _device(begun: Mark | None, disk: Disk | None, server: Server | None) -> str:
+    if begun and begun.device:
+        return begun.device
+    listed = server.volume(disk.id) if server and disk else None
+    if listed and listed.device:
+        return listed.device
+    return disk.attachments[0].device if disk and disk.attachments else ""
+
+
+def _server_restore(
+    wish: Wish, base: Case, survey: Survey, marks: _Marks, chosen: points.Chosen, run_id: str, terms: Terms
+) -> PlannedRestore:
+    backup_id = chosen.ids.get((wish.name, wish.server_id), "")
+    backup = survey.backups.get(backup_id)
+    server = survey.servers.get(wish.server_id)
+    mark = marks.of_server(wish.server_id)
+    stands = _as_of_run(mark, hss_standing(mark), run_id, backup_id, terms)
+    mappings, unmapped = map_children(backup, server)
+    case = replace(
+        base,
+        backup_id=backup_id,
+        backup=backup,
+        server_id=wish.server_id,
+        server=server,
+        standing=stands,
+        mark=mark,
+        disks=tuple(survey.disks[v] for _b, v in mappings if v and v in survey.disks),
+        unmapped=unmapped,
+    )
+    return PlannedRestore(case, _STATES.get(stands, "begun"), mappings=mappings)
+
+
+def map_children(
+    backup: Backup | None, server: Server | None
+) -> tuple[tuple[tuple[str | None, str | None], ...], tuple[Any, ...]]:
+    """Pair each child backup with its own disk; return the pairs and the children for which that is not certain.
+
+    Certain means: the child's resource is a disk that the server has now. (The HSS documentation calls the child's
+    resource the host; in CBR, which makes these backups, it is the disk.)
+    """
+    if backup is None:
+        return (), ()
+    attached = {volume.volume_id for volume in server.volumes} if server else set()
+    certain = [child for child in backup.children if child.resource_id in attached]
+    repeated = Counter(child.resource_id for child in certain)
+    unmapped = tuple(c for c in backup.children if c.resource_id not in attached or repeated[c.resource_id] > 1)
+    return tuple((c.id, c.resource_id) for c in certain), unmapped
+
+
+_STATES = {Standing.FRESH: "to_restore", Standing.FINISHED: "already_restored"}
+
+
+def _as_of_run(mark: Mark | None, stands: Standing, run_id: str, backup_id: str, terms: Terms) -> Standing:
+    """A finished restore counts for its own run; where no run id was asked for, also for the same backup."""
+    if mark is None or stands is not Standing.FINISHED:
+        return stands
+    done = mark.run_id == run_id or (not terms.run_id and mark.backup_id == backup_id)
+    return stands if done else Standing.FRESH
+
+
+def _target(wish: Wish, restores: tuple[PlannedRestore, ...]) -> PlannedTarget:
+    wanted = {
+        "method": wish.method,
+        "server_id": wish.server_id if wish.method == "hss" else None,
+        "restores": sorted([r.case.volume_id, r.case.backup_id, sorted(map(str, r.mappings))] for r in restores),
+        "power_on": wish.power_on,
+        "wave": wish.wave,
+        "group": wish.group,
+    }
+    return PlannedTarget(wish, _digest(wanted), wish.power_on is not False, restores)
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+def _done_before(targets: Sequence[PlannedTarget]) -> Iterator[Problem]:
+    """Never skipped in silence: how many, by which run, when, and how to restore them again."""
+    marks = [r.case.mark for t in targets for r in t.restores if r.case.standing is Standing.FINISHED and r.case.mark]
+    for run_id, number in sorted(Counter(mark.run_id for mark in marks).items()):
+        last = iso(max(mark.at for mark in marks if mark.run_id == run_id))
+        yield Problem(
+            WARNING,
+            "already_restored",
+            "",
+            f"{number} restore(s) are already restored by run {run_id}, last at {last}, and are left alone",
+            "To restore them again, set a new run_id (in the role: disaster_recovery_run_id).",
+        )
+
+
+def shared_servers(targets: Sequence[PlannedTarget]) -> Iterator[Problem]:
+    """A server may be in one target only, and a disk not be restored beside its whole server."""
+    seen: dict[str, set[str]] = {}
+    for target in targets:
+        for restore in target.restores:
+            if restore.case.server_id:
+                seen.setdefault(restore.case.server_id, set()).add(target.wish.name)
+    for server_id, names in sorted(seen.items()):
+        if len(names) > 1:
+            yield Problem(
+                ERROR,
+                "server_in_two_targets",
+                "",
+                f"server {server_id} is in targets {', '.join(sorted(names))}",
+                "Put all disks of a server into one target, or restore it as a whole, not both.",
+            )
+
+
+def _once(problems: Iterable[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))

@@ -1,0 +1,212 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server with its disks: stop, detach, restore, attach, start, and everything as it was found."""
+
+from __future__ import annotations
+
+from .commands import (
+    Admit,
+    Attach,
+    Detach,
+    Discharge,
+    Look,
+    Meet,
+    Now,
+    Pause,
+    Say,
+    Script,
+    StartServer,
+    StopServer,
+    Thing,
+    Together,
+)
+from .disks import changed_since, confirm_owner, restore_disk, skip
+from .mark import Phase, Standing
+from .model import Disk, ErrorInfo, Failure, Server
+from .outcome import Restore, Rules, ServerUnit, State, write_marks
+from .steps import GiveUp, attached, carry_out, detached, started, stopped
+
+
+def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
+    """Bring all disks of one server back. Leaves the outcome in the unit and its restores; never raises."""
+    if (yield Admit(unit.weight)):
+        try:
+            yield from _free_disks(unit, rules)
+        except GiveUp as reason:
+            yield from _give_up(unit, reason.error)
+            if unit.marked and not unit.taken:
+                # the stop or detach that was given up may still take effect, and the disk's state lag behind it
+                yield Pause(rules.grace_seconds)
+        else:
+            yield Together(tuple(restore_disk(restore, rules) for restore in unit.restores))
+    else:
+        for restore in unit.restores:
+            skip(restore, (yield Now()))
+    if unit.taken or not unit.marked:  # another run's by now, or nothing was changed
+        if unit.group:
+            yield Meet(unit.group, False)
+        return
+    all_back = yield from _put_back(unit, rules)
+    yield from _hand_over(unit, rules, all_back)
+
+
+def _give_up(unit: ServerUnit, error: ErrorInfo) -> Script[None]:
+    unit.error = error
+    for restore in unit.restores:
+        restore.abandon((yield Now()), error)
+    yield Discharge(unit.weight)
+    yield Say("failed", unit.target, f"server {unit.server_name}: nothing was submitted: {error}")
+
+
+def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
+    """Mark, stop, detach. Each disk is looked at once more before anything is changed. Raises GiveUp."""
+    to_detach: list[Restore] = []
+    for restore in unit.restores:
+        disk = yield Look(Thing.DISK, restore.volume_id)
+        if isinstance(disk, ErrorInfo):
+            raise GiveUp(disk)
+        if restore.standing is Standing.FRESH:
+            here = disk.attached_to(unit.server_id)
+            if disk.status != "in-use" or here is None or len(disk.attachments) != 1:
+                raise GiveUp(
+                    changed_since(f"disk {disk.id} is {disk.status} and no longer only at server {unit.server_id}")
+                )
+        if restore.standing in (Standing.FRESH, Standing.DETACH):
+            to_detach.append(restore)
+    if failure := (yield from write_marks(unit.restores, claim=True)):  # also takes over what an earlier process began
+        raise GiveUp(failure)
+    if failure := (yield from confirm_owner(unit.restores[0])):
+        raise GiveUp(failure)
+    unit.marked = True
+    if to_detach:
+        yield from _stop(unit, rules)
+    # the system disk leaves last: a server without one refuses several operations (ECS error codes: Ecs.0105)
+    for restore in reversed(to_detach):
+        yield from carry_out(Detach(unit.server_id, restore.volume_id), detached(restore.volume_id), rules.step)
+        yield Say("detached", unit.target, f"{restore.name}: detached from {unit.server_name}", restore.volume_id)
+
+
+def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
+    server = yield Look(Thing.SERVER, unit.server_id)
+    if isinstance(server, ErrorInfo):
+        raise GiveUp(server)
+    if server.locked:
+        raise GiveUp(changed_since(f"server {unit.server_id} is locked"))
+    if server.stopped:
+        return
+    if rules.stop_servers == "refuse":
+        raise GiveUp(
+            ErrorInfo(
+                Failure.REFUSED,
+                f"server {unit.server_id} runs, and stop_servers is 'refuse'",
+                remedy="Stop the server yourself, or allow it with stop_servers: soft.",
+            )
+        )
+    goal = stopped(unit.server_id)
+    hard = rules.stop_servers == "hard"
+    try:
+        yield from carry_out(StopServer(unit.server_id, hard), goal, rules.stop)
+    except GiveUp as reason:
+        if not (reason.timed_out and rules.stop_servers == "soft_then_hard"):
+            raise
+        yield Say("stop_hard", unit.target, f"server {unit.server_name}: did not stop softly, switching it off")
+        yield from carry_out(StopServer(unit.server_id, True), goal, rules.stop, even_if_moving=True)
+    yield Say("stopped", unit.target, f"server {unit.server_name}: stopped")
+
+
+def _put_back(unit: ServerUnit, rules: Rules) -> Script[bool]:
+    """Attach what may be attached: restored disks and untouched ones, one at a time, the system disk first."""
+    for restore in unit.restores:
+        if restore.state is not State.RESTORED and not restore.untouched:
+            restore.notes.append("the disk stays detached: its data is not certain")
+            continue
+        try:
+            yield from _attach(unit, restore, rules)
+            restore.back = True
+        except GiveUp as reason:
+            restore.notes.append(f"the disk could not be attached again: {reason.error}")
+            unit.error = unit.error or reason.error
+            yield Say(
+                "attach_failed", unit.target, f"{restore.name}: not attached again: {reason.error}", restore.volume_id
+            )
+    return all(restore.back for restore in unit.restores)
+
+
+def _attach(unit: ServerUnit, restore: Restore, rules: Rules) -> Script[None]:
+    # attached under an older mark the disk would count as used since, and no run could go on with it
+    if restore.unwritten and (failure := (yield from write_marks([restore]))):
+        raise GiveUp(failure)
+    goal = attached(restore.volume_id, unit.server_id)
+    order = Attach(unit.server_id, restore.volume_id, restore.device)
+    disk: Disk = yield from carry_out(order, goal, rules.step)
+    now_at = disk.attached_to(unit.server_id)
+    if now_at is not None and restore.device and now_at.device and now_at.device != restore.device:
+        restore.notes.append(f"the cloud attached it as {now_at.device} instead of {restore.device}")
+        yield Say("device_differs", unit.target, f"{restore.name}: {restore.notes[-1]}", restore.volume_id)
+    else:
+        yield Say(
+            "attached", unit.target, f"{restore.name}: back at {unit.server_name} {restore.device}", restore.volume_id
+        )
+
+
+def _hand_over(unit: ServerUnit, rules: Rules, all_back: bool) -> Script[None]:
+    """Start the server if it ran, close the marks. A server with a missing disk stays off, and says so."""
+    restored = all_back and all(restore.state is State.RESTORED for restore in unit.restores)
+    untouched = all_back and all(restore.untouched for restore in unit.restores)
+    group_restored = (yield Meet(unit.group, restored)) if unit.group else True
+    may_start = (restored and group_restored) or (untouched and not unit.group)
+    if not may_start:
+        unit.notes.append(_why_off(unit, restored))
+    started_again = may_start and (yield from _start(unit, rules))
+    yield from _close_marks(unit, finished=started_again)
+    yield from _note_left(unit)
+
+
+def _why_off(unit: ServerUnit, restored: bool) -> str:
+    if restored or unit.group:
+        return f"not every member of consistency group {unit.group} is restored, so no server of it is started"
+    return "the server stays off: not all of its disks are restored and back"
+
+
+def _start(unit: ServerUnit, rules: Rules) -> Script[bool]:
+    """True if the server is as it was found, or was not to be started."""
+    if not (unit.was_running and rules.start_servers):
+        return True
+    try:
+        yield from carry_out(StartServer(unit.server_id), started(unit.server_id), rules.step)
+    except GiveUp as reason:
+        unit.error = unit.error or reason.error
+        unit.notes.append(f"the server could not be started: {reason.error}")
+        yield Say("start_failed", unit.target, f"server {unit.server_name}: not started: {reason.error}")
+        return False
+    yield Say("started", unit.target, f"server {unit.server_name}: running")
+    return True
+
+
+_CLOSING = {Phase.RESTORED: Phase.FINISHED, Phase.BEGUN: Phase.RETURNED}
+
+
+def _close_marks(unit: ServerUnit, *, finished: bool) -> Script[None]:
+    """Restored and back: finished. Untouched and back: returned. All else stays open for the next run."""
+    closing = (
+        [restore for restore in unit.restores if restore.back and restore.mark.phase in _CLOSING] if finished else []
+    )
+    for restore in closing:
+        restore.mark = restore.mark.moved(_CLOSING[restore.mark.phase])
+    if failure := (yield from write_marks(closing)):
+        unit.notes.append(f"the last marks could not be written: {failure}")
+
+
+def _note_left(unit: ServerUnit) -> Script[None]:
+    server = yield Look(Thing.SERVER, unit.server_id)
+    if not isinstance(server, Server):
+        return
+    unit.left = server.status
+    for restore in unit.restores:
+        volume = server.volume(restore.volume_id)
+        before = restore.mark.delete_on_termination
+        if volume and before is not None and volume.delete_on_termination not in (None, before):
+            restore.notes.append(
+                f"delete_on_termination was {before} and is {volume.delete_on_termination} since the attach"
+            )
