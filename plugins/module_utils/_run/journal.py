@@ -1,0 +1,320 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where marks are kept: in the cloud's metadata or in a file, either way with an owner, so that no two runs collide."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, unquote
+
+from .._cloud import ecs, evs
+from .._cloud.api import Api
+from .._cloud.errors import CloudError
+from .._restore.commands import Holder
+from .._restore.mark import (
+    HSS_KEY,
+    LEASE_KEY,
+    LEASE_SECONDS,
+    LONE_DISK_KEY,
+    OWNER_KEY,
+    PREFIX,
+    Lease,
+    Mark,
+    Owner,
+    decode,
+    decode_lease,
+    decode_owner,
+    encode,
+    encode_lease,
+    encode_owner,
+)
+from .._restore.model import ErrorInfo, Failure
+from .._restore.steps import PASSING
+from .clock import Clock
+
+FILE_SUFFIX = ".jsonl"
+OPEN_TRIES = 3
+OPEN_PAUSE_SECONDS = 2.0
+
+
+class Journal(Protocol):
+    """What a run needs of the place of its marks. Failures are returned, not raised."""
+
+    def open(self, anchor: Holder) -> ErrorInfo | None:
+        """Begin: nobody else may work under this run's name from now on."""
+
+    def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None: ...
+
+    def owner_in(self, holder: Holder, metadata: Mapping[str, str]) -> ErrorInfo | None:
+        """None if the holder, whose metadata was just read, is this run's; else whose it is."""
+
+    def renew(self) -> ErrorInfo | None: ...
+
+    def close(self) -> None: ...
+
+
+# -- who we are --------------------------------------------------------------------------------------------------------
+
+
+def this_host() -> str:
+    """A name for the place in which process numbers are unique: host, boot and process namespace."""
+    parts = [socket.gethostname()]
+    for source in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        try:
+            parts.append(os.readlink(source) if source.endswith("pid") else Path(source).read_text(encoding="ascii"))
+        except OSError:
+            parts.append("-")  # not Linux: host name alone, so a dead owner is told by its lease only
+    return f"{parts[0][:40]}-{sha256(''.join(parts).encode()).hexdigest()[:8]}"
+
+
+def this_process() -> str:
+    return f"{os.getpid()}.{_started(os.getpid())}"
+
+
+def _started(pid: int) -> str:
+    """When a process was started, so that a number that was given again is not taken for the same process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "-"
+
+
+def is_gone(owner: Owner) -> bool:
+    """True only if the owner's process is certainly not there any more."""
+    pid, _dot, started = owner.process.partition(".")
+    return owner.host == this_host() and pid.isdecimal() and started not in ("", "-") and _started(int(pid)) != started
+
+
+def is_at_work(owner: Owner, lease: Lease | None, now: float) -> bool:
+    """Whether another process may still be working: its lease is young, and it is not known to be gone."""
+    if lease is None or lease.nonce != owner.nonce or is_gone(owner):
+        return False
+    return now - lease.renewed_at < LEASE_SECONDS
+
+
+def _taken(holder: Holder, owner: str) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.TAKEN,
+        f"{holder.kind} {holder.id} is worked on by another run now ({owner})",
+        remedy="Let that run finish; nothing more is done here to this server or disk.",
+    )
+
+
+# -- in the cloud ------------------------------------------------------------------------------------------------------
+
+
+def read_metadata(api: Api, holder: Holder) -> Mapping[str, str]:
+    """Raises CloudError."""
+    return (ecs.server(api, holder.id) if holder.kind == "server" else evs.disk(api, holder.id)).metadata
+
+
+def _write_metadata(api: Api, holder: Holder, values: Mapping[str, str]) -> ErrorInfo | None:
+    try:
+        if holder.kind == "server":
+            ecs.write_metadata(api, holder.id, values)
+        else:
+            evs.write_metadata(api, holder.id, values)
+    except CloudError as error:
+        return error.info
+    return None
+
+
+class CloudJournal:
+    """Marks in the metadata of servers, and of disks that have no server. Any controller can go on with them."""
+
+    def __init__(self, api: Api, run_id: str, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+        self._owner = Owner(run_id, this_host(), this_process(), secrets.token_hex(4), anchor="")
+
+    def _cloud_time(self) -> float:
+        """Marks and leases carry the cloud's time, so that controllers with wrong clocks can compare them."""
+        return self._clock.now() + self._api.skew_seconds
+
+    def open(self, anchor: Holder) -> ErrorInfo | None:
+        self._owner = replace(self._owner, anchor=str(anchor), at=self._cloud_time())
+        for tries_left in reversed(range(OPEN_TRIES)):
+            failure = self.renew()
+            if failure is None or failure.kind not in PASSING or not tries_left:
+                return failure
+            self._clock.sleep(failure.retry_after_seconds or OPEN_PAUSE_SECONDS)
+        return None
+
+    def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None:
+        now = self._cloud_time()
+        values = {key: encode(replace(mark, at=now)) for key, mark in marks}
+        owner = {OWNER_KEY: encode_owner(self._owner)} if claim else {}
+        return _write_metadata(self._api, holder, {**values, **owner})
+
+    def owner_in(self, holder: Holder, metadata: Mapping[str, str]) -> ErrorInfo | None:
+        owner = decode_owner(metadata.get(OWNER_KEY))
+        if owner is not None and owner.nonce == self._owner.nonce:
+            return None
+        return _taken(holder, f"{owner.run_id} of {owner.host}" if owner else "its marks were removed")
+
+    def renew(self) -> ErrorInfo | None:
+        kind, _colon, name = self._owner.anchor.partition(":")
+        lease = Lease(self._owner.run_id, self._owner.nonce, self._cloud_time())
+        return _write_metadata(self._api, Holder(kind, name), {LEASE_KEY: encode_lease(lease)})
+
+    def close(self) -> None:
+        """Give the lease back, so that the next run need not wait for it to grow old."""
+        kind, _colon, name = self._owner.anchor.partition(":")
+        if name:
+            _write_metadata(self._api, Holder(kind, name), {LEASE_KEY: encode_lease(Lease(self._owner.run_id, "", 0))})
+
+
+def find_workers(api: Api, holders: Mapping[Holder, Mapping[str, str]], now: float) -> Iterator[tuple[Holder, Owner]]:
+    """Holders of open marks whose owner may still be at work. `holders` gives the metadata of each."""
+    leases: dict[str, Lease | None] = {}
+    for holder, metadata in holders.items():
+        owner = decode_owner(metadata.get(OWNER_KEY))
+        if owner is None or not has_open_mark(metadata):
+            continue
+        if owner.anchor not in leases:
+            leases[owner.anchor] = _read_lease(api, owner.anchor, holders)
+        if is_at_work(owner, leases[owner.anchor], now):
+            yield holder, owner
+
+
+def has_open_mark(metadata: Mapping[str, str]) -> bool:
+    marks = (decode(value) for key, value in metadata.items() if key.startswith(PREFIX))
+    return any(mark is not None and mark.open for mark in marks)
+
+
+def _read_lease(api: Api, anchor: str, known: Mapping[Holder, Mapping[str, str]]) -> Lease | None:
+    kind, _colon, name = anchor.partition(":")
+    holder = Holder(kind, name)
+    if holder in known:
+        return decode_lease(known[holder].get(LEASE_KEY))
+    try:
+        return decode_lease(read_metadata(api, holder).get(LEASE_KEY))
+    except CloudError as error:
+        if error.info.kind is Failure.MISSING:
+            return None
+        raise
+
+
+# -- in a file ---------------------------------------------------------------------------------------------------------
+
+
+class FileJournal:
+    """Marks in a file of this controller, flushed to the disk before the call that they announce.
+
+    The lock of the file is the lease: it ends with the process. For clouds in which metadata may not be written.
+    """
+
+    def __init__(self, directory: Path, run_id: str, clock: Clock) -> None:
+        self._path = directory / f"{quote(run_id, safe='')}{FILE_SUFFIX}"
+        self._run_id = run_id
+        self._clock = clock
+        self._file = -1
+
+    def open(self, anchor: Holder) -> ErrorInfo | None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flush_directory(self._path.parent)
+        except BlockingIOError:
+            return _taken(anchor, f"{self._run_id}, another process of this controller")
+        except OSError as error:
+            return _unwritable(self._path, error)
+        return None
+
+    def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None:
+        now = self._clock.now()
+        lines = [
+            json.dumps({"holder": str(holder), "key": key, "mark": encode(replace(mark, at=now))})
+            for key, mark in marks
+        ]
+        rest = "\n".join(["", *lines, ""]).encode()  # begins a new line: the last one may have been cut off by a crash
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fsync(self._file)
+        except OSError as error:
+            return _unwritable(self._path, error)
+        return None
+
+    def owner_in(self, holder: Holder, metadata: Mapping[str, str]) -> ErrorInfo | None:
+        return None  # nobody else can hold the lock
+
+    def renew(self) -> ErrorInfo | None:
+        return None
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+@dataclass(frozen=True)
+class FileMarks:
+    """All that the files of a directory say: the newest mark for each key, and which runs are at work."""
+
+    marks: Mapping[str, tuple[Mark, ...]]
+    at_work: frozenset[str]
+
+
+def read_files(directory: Path) -> FileMarks:
+    """Raises OSError if a file cannot be read. A line cut off by a crash was never acted on and is left out."""
+    last: dict[str, Mark] = {}
+    at_work = set()
+    for path in sorted(directory.glob(f"*{FILE_SUFFIX}")) if directory.is_dir() else ():
+        if _is_locked(path):
+            at_work.add(unquote(path.name.removesuffix(FILE_SUFFIX)))
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            about, mark = _read_line(line)
+            # as in the cloud, the mark of a run that took another one over stands in that one's place
+            if mark is not None and (about not in last or mark.at >= last[about].at):
+                last[about] = mark
+    return FileMarks({about: (mark,) for about, mark in last.items()}, frozenset(at_work))
+
+
+def _read_line(line: str) -> tuple[str, Mark | None]:
+    try:
+        entry = json.loads(line)
+        kind, _colon, name = entry["holder"].partition(":")
+        key = str(entry["key"])
+        mark = decode(entry["mark"], server_id=name if kind == "server" else "")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "", None
+    if key == LONE_DISK_KEY:
+        return name, mark
+    return (f"{HSS_KEY}:{name}" if key == HSS_KEY else key.removeprefix(PREFIX)), mark
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _flush_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unwritable(path: Path, error: OSError) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.REFUSED,
+        f"the journal {path} cannot be written: {error.strerror}",
+        remedy="Give a journal_dir that can be written, or use journal: cloud.",
+    )
