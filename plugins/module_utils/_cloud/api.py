@@ -59,6 +59,8 @@ DEFAULT_RATE_LIMITS: Mapping[str, int] = {"hss": 5}
 READ_TRIES = 8
 TOKEN_TRIES = 3
 NOT_SENT_TRIES = 4
+UNREADABLE_TRIES = 3
+"""A wrong address answers nonsense for ever; a proxy does so in passing."""
 LONGEST_RETRIES_SECONDS = 300.0
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
@@ -362,7 +364,8 @@ class Api:
             may_have_arrived=order.changes,
             redactor=self._redactor,
         )
-        return _Outcome(None, replace(said, kind=kind, code="", remedy=_UNREADABLE_REMEDIES[kind]))
+        tries = 1 if order.changes else min(order.tries, UNREADABLE_TRIES)
+        return _Outcome(None, replace(said, kind=kind, code="", remedy=_UNREADABLE_REMEDIES[kind]), tries=tries)
 
     def _pause_seconds(self, error: ErrorInfo, tried: int) -> float:
         if error.kind is Failure.BUSY and error.retry_after_seconds is not None:

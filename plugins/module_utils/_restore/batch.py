@@ -192,6 +192,9 @@ class Batch:
         return True, None
 
     def _admit(self, task: _Task, command: Admit, _now: float) -> tuple[bool, Any]:
+        if command.running:
+            self._admitted += command.weight
+            return False, True
         self._at_the_door.append((task, command.weight))
         self._open_door()
         return True, None

@@ -141,9 +141,13 @@ class Together:
 
 @dataclass(frozen=True)
 class Admit:
-    """Wait until so many more restores may be prepared. Answer: False if the run is being stopped."""
+    """Wait until so many more restores may be prepared. Answer: False if the run is being stopped.
+
+    `running` is for what runs already: it counts, but is neither kept waiting nor turned away.
+    """
 
     weight: int
+    running: bool = False
 
 
 @dataclass(frozen=True)

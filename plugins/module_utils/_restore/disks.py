@@ -30,7 +30,7 @@ from .commands import (
 )
 from .mark import Phase, Standing
 from .model import Accepted, Disk, ErrorInfo, Failure, Job, JobState
-from .outcome import DiskUnit, Restore, Rules, State, move, timed_out, write_marks
+from .outcome import DiskUnit, Restore, Rules, State, move, overtaken, timed_out, write_marks
 from .steps import GiveUp, job_error
 
 SUBMITS_AFTER_LOST_ANSWERS = 3
@@ -54,8 +54,8 @@ def recover_disk(unit: DiskUnit, rules: Rules) -> Script[None]:
     """A disk that has no server: its mark lies on the disk itself. Leaves the outcome in the unit; never raises."""
     restore = unit.restore
     weight = int(restore.to_submit)  # what was restored by an earlier run takes no place, so it gives none back
-    if (yield Admit(weight)):
-        if failure := (yield from write_marks([restore], claim=True)):  # also takes over what an earlier process began
+    if (yield Admit(weight, running=restore.standing is Standing.WATCH)):
+        if failure := (yield from _claim(restore)):
             restore.abandon((yield Now()), failure)
             yield Discharge(weight)
         else:
@@ -65,6 +65,15 @@ def recover_disk(unit: DiskUnit, rules: Rules) -> Script[None]:
         skip(restore, (yield Now()))
     if unit.group:
         yield Meet(unit.group, restore.state is State.RESTORED)
+
+
+def _claim(restore: Restore) -> Script[ErrorInfo | None]:
+    """Write the first mark, which also takes over what an earlier process began. Return why not."""
+    if restore.holder is None:
+        return None
+    disk = yield Look(Thing.DISK, restore.volume_id)
+    stranger: ErrorInfo | None = disk if isinstance(disk, ErrorInfo) else overtaken(restore, disk.metadata)
+    return stranger or (yield from write_marks([restore], claim=True))
 
 
 def _close(restore: Restore) -> Script[None]:
@@ -78,6 +87,9 @@ def _close(restore: Restore) -> Script[None]:
 
 def restore_disk(restore: Restore, rules: Rules) -> Script[None]:
     """Restore one detached disk exactly once and see how it ends. Leaves the outcome in `restore`; never raises."""
+    if restore.standing is Standing.BROKEN:
+        restore.end(State.FAILED, (yield Now()), _broken_before(restore))
+        return
     if not restore.to_submit:
         restore.end(State.RESTORED, (yield Now()))
         return
@@ -225,7 +237,10 @@ def _obstacle(restore: Restore) -> Script[ErrorInfo | None]:
 
 def _announce(restore: Restore) -> Script[ErrorInfo | None]:
     """Write `submitting`, then read back that the marks are still ours, right before the submit. Raises GiveUp."""
-    if restore.mark.phase is not Phase.SUBMITTING and (failure := (yield from announce(restore, job=""))):
+    # read back before that, too: the marks of a run that has taken over must not be written over
+    if restore.mark.phase is not Phase.SUBMITTING and (
+        failure := (yield from confirm_owner(restore)) or (yield from announce(restore, job=""))
+    ):
         return failure
     return (yield from confirm_owner(restore))
 
@@ -328,6 +343,9 @@ def _watch_states(restore: Restore, rules: Rules, deadline: float) -> Script[tup
             was_restoring = was_restoring or disk.status == "restoring-backup"
             if disk.status == "available" and backup.status != "restoring":
                 if was_restoring:
+                    restore.notes.append(
+                        "no job of it is known: that it succeeded is told by the states of disk and backup"
+                    )
                     return Verdict.RESTORED, None
                 if (yield Now()) >= silent_until:
                     return Verdict.NO_TRACE, None
@@ -376,6 +394,14 @@ def _broken(disk: Disk) -> ErrorInfo:
     return ErrorInfo(
         Failure.REFUSED,
         f"disk {disk.id} is {disk.status} after the restore",
+        remedy="The cloud allows only to delete such a disk: make a new one from the backup and attach that.",
+    )
+
+
+def _broken_before(restore: Restore) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.REFUSED,
+        f"{restore.name} is in an error state since it was begun",
         remedy="The cloud allows only to delete such a disk: make a new one from the backup and attach that.",
     )
 

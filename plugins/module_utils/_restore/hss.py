@@ -34,8 +34,8 @@ from .commands import (
 from .disks import Verdict, announce, changed_since, conclude, confirm_owner, skip
 from .mark import Phase, Standing
 from .model import Accepted, Backup, ErrorInfo, Failure, LogRecord, Server
-from .outcome import Restore, Rules, State, move, timed_out, write_marks
-from .steps import GiveUp, carry_out, started
+from .outcome import Restore, Rules, State, move, overtaken, timed_out, write_marks
+from .steps import PASSING, GiveUp, carry_out, started
 
 FINAL = {"success": True, "skipped": False, "failed": False, "timeout": False}
 """Statuses of a task that has ended (HSS API), and whether it ended well. `running` and `waiting` are open, and so is
@@ -103,7 +103,7 @@ def unpack(packed: str) -> tuple[str, ...] | None:
 def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
     """Restore one server and see how it ends. Leaves the outcome in the unit; never raises."""
     restore = unit.restore
-    if (yield Admit(1)):
+    if (yield Admit(1, running=restore.standing is Standing.WATCH)):
         if (yield TakeSlot(running=restore.standing is Standing.WATCH)):
             restore.started_at = yield Now()
             try:
@@ -173,7 +173,7 @@ def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -
     while True:
         backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
         records = yield Look(Thing.HSS_LOG)
-        obstacle = _obstacle(restore, backup, records)
+        obstacle = (yield from _overtaken(restore)) or _obstacle(restore, backup, records)
         if obstacle is None:
             restore.backup_name = restore.backup_name or backup.name
             before = digests(records, restore.server_id, restore.backup_name)
@@ -194,6 +194,14 @@ def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -
                 yield from move(restore, Phase.BEGUN)
             raise GiveUp(obstacle)
         yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
+
+
+def _overtaken(restore: Restore) -> Script[ErrorInfo | None]:
+    """Until this run has marked the server, another one may have."""
+    if restore.holder is None or restore.mark.phase is not Phase.BEGUN or restore.unwritten:
+        return None
+    server = yield Look(Thing.SERVER, restore.server_id)
+    return server if isinstance(server, ErrorInfo) else overtaken(restore, server.metadata)
 
 
 def _obstacle(restore: Restore, backup: Backup | ErrorInfo, records: list[LogRecord] | ErrorInfo) -> ErrorInfo | None:
@@ -255,16 +263,20 @@ def watch(
         if mine:
             restore.accepted, restore.doubt = True, False
             restore.progress_percent = mine[0].progress_percent
-        else:
-            backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
-            now = yield Now()
-            if isinstance(backup, Backup) and backup.status in RESTORING:
-                silent_until = now + rules.hss_silence_seconds
-            elif now >= silent_until:
-                return Verdict.UNKNOWN, _silent(restore, rules)
+        # silence counts only while the list can be heard: it may have been out of reach since the last record
+        if mine or isinstance(records, ErrorInfo) or (yield from _backup_restores(restore)):
+            silent_until = (yield Now()) + rules.hss_silence_seconds
+        elif (yield Now()) >= silent_until:
+            return Verdict.UNKNOWN, _silent(restore, rules)
         if (yield Now()) >= deadline:
             return Verdict.TIMED_OUT, timed_out(restore, rules)
         yield Pause(rules.wait_interval_seconds, poll=True)
+
+
+def _backup_restores(restore: Restore) -> Script[bool]:
+    """Whether the backup itself shows a restore, or cannot be asked just now."""
+    backup: Backup | ErrorInfo = yield Look(Thing.HSS_BACKUP, restore.backup_id)
+    return backup.kind in PASSING if isinstance(backup, ErrorInfo) else backup.status in RESTORING
 
 
 def _new(restore: Restore, records: list[LogRecord] | ErrorInfo, before: tuple[str, ...] | None) -> list[LogRecord]:

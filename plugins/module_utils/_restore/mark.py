@@ -178,7 +178,11 @@ class Owner:
 
 @dataclass(frozen=True)
 class Lease:
+    """That a process is at work. It lies at one server of its plan, so a young one is found there by others, too."""
+
     run_id: str
+    host: str
+    process: str
     nonce: str
     renewed_at: float
 
@@ -259,14 +263,15 @@ def decode_owner(text: object) -> Owner | None:
 
 
 def encode_lease(lease: Lease) -> str:
-    return _join(lease.run_id, lease.nonce, str(int(lease.renewed_at)))
+    return _join(lease.run_id, lease.host, lease.process, lease.nonce, str(int(lease.renewed_at)))
 
 
 def decode_lease(text: object) -> Lease | None:
-    parts = _split(text, 3) if isinstance(text, str) else None
+    parts = _split(text, 5) if isinstance(text, str) else None
     if parts is None:
         return None
-    return Lease(parts[0], parts[1], _number(parts[2]))
+    run_id, host, process, nonce, renewed_at = parts
+    return Lease(run_id, host, process, nonce, _number(renewed_at))
 
 
 def marks_at(server: Server) -> Iterator[tuple[str, Mark]]:

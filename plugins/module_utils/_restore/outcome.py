@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from .commands import Holder, Pause, Script, WriteMarks
-from .mark import Mark, Phase, Standing
-from .model import ErrorInfo, Failure
+from .mark import Mark, Phase, Standing, decode
+from .model import ErrorInfo, Failure, Server
 from .steps import PASSING, Patience
 
 MARK_TRIES = 3
@@ -73,6 +74,8 @@ class Restore:
     device: str = ""
     holder: Holder | None = None
     key: str = ""
+    seen: str = ""
+    """The text of the mark under that key when the plan was checked."""
     standing: Standing = Standing.FRESH
     backup_name: str = ""
     backup_created_at: float | None = None
@@ -102,6 +105,7 @@ class Restore:
     def __post_init__(self) -> None:
         went_on = self.standing is not Standing.FRESH
         self.accepted = self.accepted or (went_on and self.mark.phase in (Phase.ACCEPTED, Phase.RESTORED, Phase.FAILED))
+        self.accepted = self.accepted or self.standing is Standing.BROKEN  # whatever broke it, it is not what it was
         self.doubt = self.doubt or (went_on and self.mark.phase is Phase.SUBMITTING)
 
     @property
@@ -121,7 +125,7 @@ class Restore:
     @property
     def to_submit(self) -> bool:
         """It may still take one of the places of running restores."""
-        return self.standing not in (Standing.ATTACH, Standing.FINISHED)
+        return self.standing not in (Standing.ATTACH, Standing.BROKEN, Standing.FINISHED)
 
     def abandon(self, now: float, error: ErrorInfo) -> None:
         """It cannot go on. Restored stays restored; what may have been accepted is unknown, the rest failed."""
@@ -166,6 +170,12 @@ class ServerUnit:
     def __post_init__(self) -> None:
         self.marked = any(restore.standing is not Standing.FRESH for restore in self.restores)
 
+    def found(self, server: Server) -> None:
+        """Remember the power state that the server is to be given back."""
+        self.was_running = server.status == "ACTIVE"
+        for restore in self.restores:
+            restore.mark = replace(restore.mark, was_running=self.was_running)
+
     @property
     def taken(self) -> bool:
         """Also told by the unit itself: disks that were restored before have no error of their own."""
@@ -199,6 +209,22 @@ def move(restore: Restore, phase: Phase, *, job: str | None = None, claim: bool 
     if failure is not None:
         restore.notes.append(f"the mark '{phase.value}' could not be written: {failure}")
     return failure
+
+
+def overtaken(restore: Restore, metadata: Mapping[str, str]) -> ErrorInfo | None:
+    """Whether another run has marked it since the plan was checked: hours may pass before its turn comes.
+
+    A mark that is older than the one seen then came out of the backup, with the disk's metadata.
+    """
+    text = metadata.get(restore.key, "")
+    now, before = decode(text), decode(restore.seen)
+    if now is None or text == restore.seen or (before is not None and now.at < before.at):
+        return None
+    return ErrorInfo(
+        Failure.TAKEN,
+        f"run {now.run_id} has begun with {restore.name} since the plan was checked",
+        remedy="Nothing more is done to it here. When that run has ended, make a new plan.",
+    )
 
 
 def timed_out(restore: Restore, rules: Rules) -> ErrorInfo:

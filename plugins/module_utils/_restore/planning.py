@@ -174,6 +174,9 @@ def make_plan(wishes: Sequence[Wish], terms: Terms, survey: Survey) -> Plan:
 # -- marks and runs ----------------------------------------------------------------------------------------------------
 
 
+_OVER = (Standing.FRESH, Standing.FINISHED)
+
+
 class _Marks:
     """All marks of ours that the survey shows, by what they are about."""
 
@@ -186,7 +189,7 @@ class _Marks:
                 self._by_key.setdefault(key, []).append(mark)
 
     def of_disk(self, disk: Disk, backup: Backup | None = None) -> Mark | None:
-        """The mark that counts: an open one before a closed one, the newer before the older.
+        """The mark that counts: one that leaves something to do before one that does not, the newer before the older.
 
         A disk's own mark that is older than the backup came out of that backup with its metadata, and says nothing.
         """
@@ -194,7 +197,8 @@ class _Marks:
         own = decode(disk.metadata.get(LONE_DISK_KEY))
         if own is not None and not (backup and backup.created_at and own.at < backup.created_at):
             marks.append(own)
-        return max(marks, key=lambda mark: (mark.open, mark.at), default=None)
+        # an open mark may be over nevertheless: the disk has left for another server since, and may be marked there
+        return max(marks, key=lambda mark: (standing(mark, disk) not in _OVER, mark.at), default=None)
 
     def of_server(self, server_id: str) -> Mark | None:
         return max(self._by_key.get(f"{HSS_KEY}:{server_id}", []), key=lambda mark: mark.at, default=None)
@@ -215,8 +219,7 @@ class _Marks:
                 yield disk, mark
 
     def open_runs(self, wishes: Iterable[Wish]) -> list[str]:
-        over = (Standing.FRESH, Standing.FINISHED)
-        return sorted({mark.run_id for mark, stands in self._all(wishes) if mark.open and stands not in over})
+        return sorted({mark.run_id for mark, stands in self._all(wishes) if mark.open and stands not in _OVER})
 
     def pinned(self, wish: Wish, run_id: str, terms: Terms) -> dict[str, str]:
         """Backups that an unfinished run has chosen, by disk or server: `latest` may have moved on since."""

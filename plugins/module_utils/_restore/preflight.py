@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .mark import Mark, Standing
+from .mark import Mark, Phase, Standing
 from .model import Backup, ChildBackup, Disk, Server
 
 ERROR = "error"
@@ -167,9 +167,19 @@ def _backup_status(case: Case) -> bool:
 
 def _backup_missing(case: Case) -> bool:
     """Backups of a disk that does not exist are not looked for."""
-    if case.volume_id and case.disk is None:
+    if case.backup is not None or (case.volume_id and case.disk is None):
         return False
-    return case.backup is None and case.standing in (Standing.FRESH, Standing.DETACH, Standing.SUBMIT)
+    return case.fresh or (case.standing is Standing.SUBMIT and not _unfinished(case))
+
+
+def _begun_backup_missing(case: Case) -> bool:
+    return case.backup is None and _unfinished(case)
+
+
+def _unfinished(case: Case) -> bool:
+    """Taken apart by a run that died: it has to be put together again, with its backup or without."""
+    died = case.mark is not None and case.mark.phase in (Phase.BEGUN, Phase.SUBMITTING)
+    return case.standing is Standing.DETACH or (case.standing is Standing.SUBMIT and died)
 
 
 def _names(children: tuple[ChildBackup, ...]) -> str:
@@ -187,9 +197,18 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "disk_broken",
         ERROR,
-        lambda c: _disk(c, _is_broken),
+        lambda c: c.fresh and _disk(c, _is_broken),
         lambda c: f"disk {c.volume_id} is {c.disk.status if c.disk else ''}",
         "The cloud allows only to delete such a disk: make a new one from the backup.",
+    ),
+    Rule(
+        "begun_disk_broken",
+        WARNING,
+        lambda c: c.standing is Standing.BROKEN,
+        lambda c: (
+            f"disk {c.volume_id}, which was begun with, is {c.disk.status if c.disk else ''}; all else is finished"
+        ),
+        "The cloud allows only to delete such a disk: make a new one from the backup and attach that.",
     ),
     Rule(
         "restore_running",
@@ -252,6 +271,15 @@ RULES: tuple[Rule, ...] = (
             f" {'disk ' + c.volume_id if c.volume_id else 'server ' + c.server_id}"
         ),
         "Check the id, the project and the demanded point in time; backup_info lists what there is.",
+    ),
+    Rule(
+        "begun_backup_missing",
+        WARNING,
+        _begun_backup_missing,
+        lambda c: (
+            f"backup {c.backup_id}, which was begun with, is gone: disk {c.volume_id} is put back if it is untouched"
+        ),
+        "Let the run put it back, then make a new plan with another restore point.",
     ),
     Rule(
         "backup_foreign",

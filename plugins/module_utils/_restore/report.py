@@ -106,7 +106,7 @@ def result(plan: Plan, works: Sequence[Work], timeline: Sequence[Mapping[str, An
         for planned in target.restores
         if planned.case.standing is Standing.FINISHED
     ]
-    restores = [restore(item) for _target, unit in units for item in unit.restores]
+    restores = [restore(item) for _t, unit in units for item in unit.restores]
     restores += [_finished_before(target, planned) for target, planned in before]
     units_of: dict[str, list[Unit]] = {}
     for target, unit in units:
@@ -115,7 +115,7 @@ def result(plan: Plan, works: Sequence[Work], timeline: Sequence[Mapping[str, An
     for target, planned in before:
         before_of.setdefault(target.wish.name, []).append(planned)
     targets = {
-        name: _target(target, units_of.get(name, []), before_of.get(name, []))
+        name: _outcome_of(target, units_of.get(name, []), before_of.get(name, []))
         for name, target in ((target.wish.name, target) for target in plan.targets if target.wish.wave in waves)
     }
     finished = [item.finished_at for _t, unit in units for item in unit.restores if item.finished_at is not None]
@@ -125,7 +125,7 @@ def result(plan: Plan, works: Sequence[Work], timeline: Sequence[Mapping[str, An
         "plan_id": plan.id,
         "restores": restores,
         "targets": targets,
-        "servers": [shown for _target, unit in units if (shown := server(unit))],
+        "servers": [shown for _t, unit in units if (shown := server(unit))],
         "summary": dict(sorted(Counter(item["state"] for item in restores).items())),
         "rto_seconds": round(max(finished) - plan.terms.incident_at, 1) if finished else None,
         "rpo_seconds": round(max(ages), 1) if ages else None,
@@ -135,7 +135,7 @@ def result(plan: Plan, works: Sequence[Work], timeline: Sequence[Mapping[str, An
     }
 
 
-def _target(target: PlannedTarget, units: Sequence[Unit], before: Sequence[PlannedRestore]) -> dict[str, Any]:
+def _outcome_of(target: PlannedTarget, units: Sequence[Unit], before: Sequence[PlannedRestore]) -> dict[str, Any]:
     items = [item for unit in units for item in unit.restores]
     states = [item.state for item in items] + [State.ALREADY_RESTORED] * len(before)
     state = next((worst for worst in WORST_FIRST if worst in states), State.PLANNED)
@@ -193,7 +193,7 @@ def _where(planned: PlannedRestore) -> str:
 
 def progress(works: Sequence[Work], now: float) -> str:
     """One line: how many are done, run, wait."""
-    items = [item for work in works for _target, unit in work.units for item in unit.restores]
+    items = [item for work in works for _t, unit in work.units for item in unit.restores]
     done = [item for item in items if item.finished_at is not None]
     bad = sum(item.state not in GOOD for item in done)
     running = [item for item in items if item.finished_at is None and item.started_at is not None]

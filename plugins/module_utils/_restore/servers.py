@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from .commands import (
     Admit,
     Attach,
@@ -24,13 +26,14 @@ from .commands import (
 from .disks import changed_since, confirm_owner, restore_disk, skip
 from .mark import Phase, Standing
 from .model import Disk, ErrorInfo, Failure, Server
-from .outcome import Restore, Rules, ServerUnit, State, write_marks
+from .outcome import Restore, Rules, ServerUnit, State, overtaken, write_marks
 from .steps import GiveUp, attached, carry_out, detached, started, stopped
 
 
 def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
     """Bring all disks of one server back. Leaves the outcome in the unit and its restores; never raises."""
-    if (yield Admit(unit.weight)):
+    running = any(restore.standing is Standing.WATCH for restore in unit.restores)
+    if (yield Admit(unit.weight, running=running)):
         try:
             yield from _free_disks(unit, rules)
         except GiveUp as reason:
@@ -60,9 +63,33 @@ def _give_up(unit: ServerUnit, error: ErrorInfo) -> Script[None]:
 
 
 def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
-    """Mark, stop, detach. Each disk is looked at once more before anything is changed. Raises GiveUp."""
+    """Mark, stop, detach. Raises GiveUp."""
+    to_detach = yield from _look_again(unit)
+    if failure := (yield from write_marks(unit.restores, claim=True)):  # also takes over what an earlier process began
+        raise GiveUp(failure)
+    if failure := (yield from confirm_owner(unit.restores[0])):
+        raise GiveUp(failure)
+    unit.marked = True
+    if to_detach:
+        yield from _stop(unit, rules)
+    # the system disk leaves last: a server without one refuses several operations (ECS error codes: Ecs.0105)
+    for restore in reversed(to_detach):
+        order = Detach(unit.server_id, restore.volume_id)
+        yield from carry_out(order, detached(restore.volume_id), rules.step, guard=partial(confirm_owner, restore))
+        yield Say("detached", unit.target, f"{restore.name}: detached from {unit.server_name}", restore.volume_id)
+
+
+def _look_again(unit: ServerUnit) -> Script[list[Restore]]:
+    """Each disk once more before anything is changed. Returns those that are to be detached. Raises GiveUp."""
+    server = yield Look(Thing.SERVER, unit.server_id)
+    if isinstance(server, ErrorInfo):
+        raise GiveUp(server)
+    if not unit.marked:  # as found means now: hours may have passed since the plan was checked
+        unit.found(server)
     to_detach: list[Restore] = []
     for restore in unit.restores:
+        if stranger := overtaken(restore, server.metadata):
+            raise GiveUp(stranger)
         disk = yield Look(Thing.DISK, restore.volume_id)
         if isinstance(disk, ErrorInfo):
             raise GiveUp(disk)
@@ -74,17 +101,7 @@ def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
                 )
         if restore.standing in (Standing.FRESH, Standing.DETACH):
             to_detach.append(restore)
-    if failure := (yield from write_marks(unit.restores, claim=True)):  # also takes over what an earlier process began
-        raise GiveUp(failure)
-    if failure := (yield from confirm_owner(unit.restores[0])):
-        raise GiveUp(failure)
-    unit.marked = True
-    if to_detach:
-        yield from _stop(unit, rules)
-    # the system disk leaves last: a server without one refuses several operations (ECS error codes: Ecs.0105)
-    for restore in reversed(to_detach):
-        yield from carry_out(Detach(unit.server_id, restore.volume_id), detached(restore.volume_id), rules.step)
-        yield Say("detached", unit.target, f"{restore.name}: detached from {unit.server_name}", restore.volume_id)
+    return to_detach
 
 
 def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
@@ -104,14 +121,15 @@ def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
             )
         )
     goal = stopped(unit.server_id)
+    guard = partial(confirm_owner, unit.restores[0])
     hard = rules.stop_servers == "hard"
     try:
-        yield from carry_out(StopServer(unit.server_id, hard), goal, rules.stop)
+        yield from carry_out(StopServer(unit.server_id, hard), goal, rules.stop, guard=guard)
     except GiveUp as reason:
         if not (reason.timed_out and rules.stop_servers == "soft_then_hard"):
             raise
         yield Say("stop_hard", unit.target, f"server {unit.server_name}: did not stop softly, switching it off")
-        yield from carry_out(StopServer(unit.server_id, True), goal, rules.stop, even_if_moving=True)
+        yield from carry_out(StopServer(unit.server_id, True), goal, rules.stop, even_if_moving=True, guard=guard)
     yield Say("stopped", unit.target, f"server {unit.server_name}: stopped")
 
 

@@ -108,8 +108,17 @@ class _Tried:
     settle: bool = False
 
 
-def carry_out(order: Order, goal: Goal, patience: Patience, *, even_if_moving: bool = False) -> Script[Any]:
+def carry_out(
+    order: Order,
+    goal: Goal,
+    patience: Patience,
+    *,
+    even_if_moving: bool = False,
+    guard: Callable[[], Script[Any]] | None = None,
+) -> Script[Any]:
     """See the goal met, ordering it where needed; return what the last look showed. Raises GiveUp.
+
+    `guard` runs right before each order and raises GiveUp if it must not be given any more.
 
     What is already so is not ordered. After a lost answer it is ordered again only if the looks show that nothing
     happened: these four orders do no harm when they are given twice.
@@ -130,6 +139,8 @@ def carry_out(order: Order, goal: Goal, patience: Patience, *, even_if_moving: b
         elif now >= quiet_until and (even_if_moving or not goal.moving(seen)):
             if tried.refused is not None:
                 raise GiveUp(tried.refused)
+            if guard is not None:
+                yield from guard()
             tried = yield from _try(order, patience, deadline)
             even_if_moving = False
             quiet_until = (yield Now()) + (patience.settle_seconds if tried.settle else 0.0)

@@ -110,6 +110,8 @@ def _disk_restore(target: PlannedTarget, planned: PlannedRestore, run_id: str, w
     )
     if _begun(planned) and case.mark is not None and case.standing is not Standing.DETACH:
         mark = replace(case.mark, run_id=run_id, target_id=target.id, backup_id=case.backup_id, was_running=was_running)
+    key = mark_key(case.volume_id) if case.server_id else LONE_DISK_KEY
+    holder = case.server if case.server_id else case.disk
     return Restore(
         target=target.wish.name,
         method="vbs",
@@ -119,7 +121,8 @@ def _disk_restore(target: PlannedTarget, planned: PlannedRestore, run_id: str, w
         server_id=case.server_id,
         device=planned.device,
         holder=Holder("server", case.server_id) if case.server_id else Holder("disk", case.volume_id),
-        key=mark_key(case.volume_id) if case.server_id else LONE_DISK_KEY,
+        key=key,
+        seen=holder.metadata.get(key, "") if holder else "",
         standing=case.standing,
         backup_name=case.backup.name if case.backup else "",
         backup_created_at=case.backup.created_at if case.backup else None,
@@ -130,10 +133,9 @@ def _disk_restore(target: PlannedTarget, planned: PlannedRestore, run_id: str, w
 def _hss_unit(target: PlannedTarget, planned: PlannedRestore, run_id: str) -> HssUnit:
     case = planned.case
     was_running = bool(case.server and case.server.status == "ACTIVE")
-    # a restore that failed may have left the server off: how it was found before that counts
-    went_on = case.mark is not None and (_begun(planned) or case.mark.phase is Phase.FAILED)
-    if went_on and case.mark is not None and case.mark.was_running is not None:
-        was_running = case.mark.was_running
+    before = case.mark if case.mark and (_begun(planned) or case.mark.phase is Phase.FAILED) else None
+    if before is not None and before.was_running is not None:
+        was_running = before.was_running  # a restore that failed may have left the server off
     mark = Mark(Phase.BEGUN, run_id, target.id, case.backup_id, server_id=case.server_id, was_running=was_running)
     if _begun(planned) and case.mark is not None:
         mark = replace(case.mark, run_id=run_id, target_id=target.id)
@@ -146,6 +148,7 @@ def _hss_unit(target: PlannedTarget, planned: PlannedRestore, run_id: str) -> Hs
         server_id=case.server_id,
         holder=Holder("server", case.server_id),
         key=HSS_KEY,
+        seen=case.server.metadata.get(HSS_KEY, "") if case.server else "",
         standing=case.standing,
         backup_name=case.backup.name if case.backup else "",
         backup_created_at=case.backup.created_at if case.backup else None,

@@ -82,24 +82,26 @@ def this_process() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process was started, so that a number that was given again is not taken for the same process."""
+    """When a process was started, so that a number that was given again is not taken for the same process.
+
+    "" for a process that has ended, also if nobody has fetched its exit status yet (proc(5): states Z and X).
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return "" if stat[0] in "ZX" else stat[19]
     except (OSError, IndexError):
         return "-"
 
 
-def is_gone(owner: Owner) -> bool:
-    """True only if the owner's process is certainly not there any more."""
-    pid, _dot, started = owner.process.partition(".")
-    return owner.host == this_host() and pid.isdecimal() and started not in ("", "-") and _started(int(pid)) != started
+def is_gone(worker: Owner | Lease) -> bool:
+    """True only if its process is certainly not there any more."""
+    pid, _dot, started = worker.process.partition(".")
+    return worker.host == this_host() and pid.isdecimal() and started not in ("", "-") and _started(int(pid)) != started
 
 
-def is_at_work(owner: Owner, lease: Lease | None, now: float) -> bool:
-    """Whether another process may still be working: its lease is young, and it is not known to be gone."""
-    if lease is None or lease.nonce != owner.nonce or is_gone(owner):
-        return False
-    return now - lease.renewed_at < LEASE_SECONDS
+def is_young(lease: Lease | None, now: float) -> bool:
+    """Whether its process may still be working: renewed lately, and not known to be gone."""
+    return lease is not None and bool(lease.nonce) and not is_gone(lease) and now - lease.renewed_at < LEASE_SECONDS
 
 
 def _taken(holder: Holder, owner: str) -> ErrorInfo:
@@ -163,28 +165,36 @@ class CloudJournal:
         return _taken(holder, f"{owner.run_id} of {owner.host}" if owner else "its marks were removed")
 
     def renew(self) -> ErrorInfo | None:
-        kind, _colon, name = self._owner.anchor.partition(":")
-        lease = Lease(self._owner.run_id, self._owner.nonce, self._cloud_time())
-        return _write_metadata(self._api, Holder(kind, name), {LEASE_KEY: encode_lease(lease)})
+        return self._write_lease(self._owner.nonce, self._cloud_time())
 
     def close(self) -> None:
         """Give the lease back, so that the next run need not wait for it to grow old."""
+        if self._owner.anchor:
+            self._write_lease("", 0.0)
+
+    def _write_lease(self, nonce: str, renewed_at: float) -> ErrorInfo | None:
         kind, _colon, name = self._owner.anchor.partition(":")
-        if name:
-            _write_metadata(self._api, Holder(kind, name), {LEASE_KEY: encode_lease(Lease(self._owner.run_id, "", 0))})
+        lease = Lease(self._owner.run_id, self._owner.host, self._owner.process, nonce, renewed_at)
+        return _write_metadata(self._api, Holder(kind, name), {LEASE_KEY: encode_lease(lease)})
 
 
-def find_workers(api: Api, holders: Mapping[Holder, Mapping[str, str]], now: float) -> Iterator[tuple[Holder, Owner]]:
-    """Holders of open marks whose owner may still be at work. `holders` gives the metadata of each."""
+def find_workers(
+    api: Api, holders: Mapping[Holder, Mapping[str, str]], now: float
+) -> Iterator[tuple[Holder, Owner | Lease]]:
+    """Who may be at work on these holders, whose metadata is given: the owners of open marks whose lease is young, and
+    those whose lease lies here, for it lies at a server that they will come to."""
     leases: dict[str, Lease | None] = {}
     for holder, metadata in holders.items():
+        here = decode_lease(metadata.get(LEASE_KEY))
         owner = decode_owner(metadata.get(OWNER_KEY))
-        if owner is None or not has_open_mark(metadata):
-            continue
-        if owner.anchor not in leases:
-            leases[owner.anchor] = _read_lease(api, owner.anchor, holders)
-        if is_at_work(owner, leases[owner.anchor], now):
-            yield holder, owner
+        if here is not None and is_young(here, now):
+            yield holder, here
+        elif owner is not None and has_open_mark(metadata):
+            if owner.anchor not in leases:
+                leases[owner.anchor] = _read_lease(api, owner.anchor, holders)
+            lease = leases[owner.anchor]
+            if lease is not None and lease.nonce == owner.nonce and is_young(lease, now):
+                yield holder, owner
 
 
 def has_open_mark(metadata: Mapping[str, str]) -> bool:

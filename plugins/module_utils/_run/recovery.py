@@ -78,12 +78,19 @@ def recover(
     works = divide(plan, options.waves)
     diff = report.planned_changes(plan, options.waves)
     if dry_run or not any(work.units for work in works):
-        result = report.result(plan, works, ())
-        changes = bool(dry_run and any(work.units for work in works))
-        return {**result, "changed": changes, "failed": False}, diff
+        _foresee(works)
+        return {**report.result(plan, works, ()), "failed": False}, diff
     timeline: list[dict[str, Any]] = []
     _carry_out(shell, plan, works, options, timeline)
     return report.result(plan, works, timeline), diff
+
+
+def _foresee(works: Sequence[Work]) -> None:
+    """What check mode says: everything that is not finished yet would change."""
+    for work in works:
+        for _t, unit in work.units:
+            for item in unit.restores:
+                item.changed = True
 
 
 def _check_again(shell: Shell, given: Mapping[str, Any], options: RunOptions) -> Plan:

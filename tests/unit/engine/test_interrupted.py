@@ -215,7 +215,7 @@ def _first_call_after(api: str, times: int, wish: Wish) -> int:
     """The first poll of a run after it has sent this order so many times."""
     seen = world()
     seen.recover([wish])
-    polls = ("vbs.show_job", "hss.list_operation_logs")
+    polls = ("vbs.show_job", "hss.list_operation_logs", "ecs.show_job")
     log = [entry.api for entry in seen.cloud.log]
     run = log.index("iam.create_token", 1)  # before it: the plan
     last = [n for n, name in enumerate(log) if name == api][times - 1]
@@ -346,6 +346,57 @@ def test_a_backup_that_is_deleted_in_the_middle() -> None:
     assert "stays off" in result["targets"]["db01"]["msg"]
     places = [text for text in before.differences(seen) if text.startswith("disk")]
     assert places == []
+
+
+def test_a_backup_that_is_deleted_after_a_crash() -> None:
+    """Nothing was submitted, so the next run puts everything back instead of leaving it taken apart."""
+    seen = world()
+    before = Before(seen)
+    _die(seen, (_first_call_after("ecs.detach", 2, DB), "after"), [DB])
+    seen.pass_time(LEASE_IS_OLD)
+    assert len([text for text in before.differences(seen) if text.startswith("disk")]) == 2
+    assert restores(seen) == {}
+    for number in (1, 2):
+        seen.act("delete_backup", backup_id=backup_id(number))
+    result = seen.recover([DB])
+    assert result["summary"] == {"failed": 2}
+    assert before.differences(seen) == []
+    assert seen.recover([DB])["summary"] == {"restored": 2}  # from the next newest
+
+
+def test_a_broken_disk_does_not_keep_the_others_from_being_finished() -> None:
+    seen = world(restore_outcome={disk_id(3): "fail_error_restoring"})
+    before = Before(seen)
+    _die(seen, (_first_call_after("vbs.restore", 2, DB) + 25, "after"), [DB, ARCHIVE])
+    seen.pass_time(7200)
+    assert seen.cloud.world.disks[disk_id(3)].status == "error_restoring"
+    result = seen.recover([DB, ARCHIVE])
+    assert result["summary"] == {"failed": 1, "restored": 2}
+    assert before.differences(seen) == []
+
+
+def test_another_run_does_not_write_over_the_lease() -> None:
+    seen = world()
+    _die(seen, (_first_call_after("vbs.restore", 1, ARCHIVE) + 6, "after"), [ARCHIVE, replace(DB, wave=2)])
+    assert restores(seen) == {} or set(restores(seen)) <= {disk_id(3)}
+    with pytest.raises(NotReady) as caught:
+        seen.recover([DB])
+    assert [problem.code for problem in caught.value.problems] == ["run_in_progress"]
+
+
+def test_as_found_is_what_is_found_when_its_turn_comes() -> None:
+    seen = world()
+    handle = seen.cloud.handle
+    stopped = []
+
+    def stopping(service: str, request: Any) -> Any:
+        if not stopped and "cloudbackups" in request.path:  # the first wave is at work
+            stopped.append(seen.act("stop", server_id=server_id(1)))
+        return handle(service, request)
+
+    seen.cloud.handle = stopping  # type: ignore[method-assign]
+    assert not seen.recover([ARCHIVE, replace(DB, wave=2)])["failed"]
+    assert seen.cloud.world.servers[server_id(1)].status == "SHUTOFF"
 
 
 def test_a_second_incident_is_not_silently_skipped() -> None:

@@ -93,6 +93,7 @@ def test_check_mode_writes_nothing_and_tells_the_change() -> None:
     result = seen.recover(SMALL, dry_run=True)
     assert result["changed"]
     assert result["summary"] == {"planned": 4}
+    assert all(target["changed"] for target in result["targets"].values())
     assert writes(seen) == 0
 
 

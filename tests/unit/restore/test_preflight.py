@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark import Standing
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark import Phase, Standing
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model import Attachment, ChildBackup
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.preflight import (
     ERROR,
@@ -82,12 +82,20 @@ ROWS = [
     ),
     Row(
         "disk_broken",
-        bad=(
-            *(case(disk=free(status=status)) for status in ("error", "error_restoring", "error_deleting")),
+        bad=tuple(case(disk=free(status=status)) for status in ("error", "error_restoring", "error_deleting")),
+        good=(
+            case(disk=free()),
+            case(disk=free(status="error"), standing=Standing.FINISHED),
             case(disk=free(status="error_restoring"), standing=Standing.BROKEN),
         ),
-        good=(case(disk=free()), case(disk=free(status="error"), standing=Standing.FINISHED)),
         says=(ROOT, "error"),
+    ),
+    Row(
+        "begun_disk_broken",
+        bad=(case(disk=free(status="error_restoring"), standing=Standing.BROKEN),),
+        good=(case(disk=free(status="error_restoring")),),
+        severity=WARNING,
+        says=(ROOT, "error_restoring", "all else is finished"),
     ),
     Row(
         "restore_running",
@@ -144,11 +152,25 @@ ROWS = [
         "backup_missing",
         bad=(
             case(backup=None),
-            case(backup=None, standing=Standing.DETACH),
-            case(backup=None, standing=Standing.SUBMIT),
+            case(backup=None, standing=Standing.SUBMIT, mark=mark(Phase.FAILED)),
         ),
-        good=(case(backup=None, standing=Standing.WATCH), case(backup=None, standing=Standing.ATTACH)),
+        good=(
+            case(backup=None, standing=Standing.WATCH),
+            case(backup=None, standing=Standing.ATTACH),
+            case(backup=None, standing=Standing.DETACH),
+            case(backup=None, standing=Standing.SUBMIT, mark=mark(Phase.BEGUN)),
+        ),
         says=(backup().id, "does not exist"),
+    ),
+    Row(
+        "begun_backup_missing",
+        bad=(
+            case(backup=None, standing=Standing.DETACH),
+            case(backup=None, standing=Standing.SUBMIT, mark=mark(Phase.BEGUN)),
+        ),
+        good=(case(backup=None), case(standing=Standing.DETACH)),
+        severity=WARNING,
+        says=(backup().id, "put back"),
     ),
     Row(
         "backup_foreign",

@@ -42,8 +42,8 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal impo
     FileJournal,
     find_workers,
     has_open_mark,
-    is_at_work,
     is_gone,
+    is_young,
     read_files,
     this_host,
     this_process,
@@ -159,27 +159,40 @@ def test_the_name_of_this_host_fits_and_stays() -> None:
     assert len(this_host()) <= 49
 
 
+def lease(**changes: Any) -> Lease:
+    return replace(Lease("r1", "elsewhere", "1.1", "n1", NOW), **changes)
+
+
 @pytest.mark.parametrize(
-    ("lease", "at_work"),
+    ("given", "young"),
     [
-        (Lease("r1", "n1", NOW), True),
-        (Lease("r1", "n1", NOW - LEASE_SECONDS + 1), True),
-        (Lease("r1", "n1", NOW - LEASE_SECONDS), False),
-        (Lease("r1", "another", NOW), False),
-        (Lease("r1", "", 0.0), False),  # given back
+        (lease(), True),
+        (lease(renewed_at=NOW - LEASE_SECONDS + 1), True),
+        (lease(renewed_at=NOW - LEASE_SECONDS), False),
+        (lease(nonce="", renewed_at=0.0), False),  # given back
+        (lease(nonce=""), False),
         (None, False),
     ],
 )
-def test_an_owner_is_at_work_while_its_own_lease_is_young(lease: Lease | None, at_work: bool) -> None:
-    assert is_at_work(owner(), lease, NOW) is at_work
-    assert is_at_work(owner(host="elsewhere"), lease, NOW) is at_work
+def test_a_lease_is_good_for_a_while(given: Lease | None, young: bool) -> None:
+    assert is_young(given, NOW) is young
 
 
-def test_an_owner_on_this_host_whose_process_is_gone_is_not_waited_for() -> None:
-    lease = Lease("r1", "n1", NOW)
-    gone = owner(process=f"{os.getpid()}.1")
-    assert not is_at_work(gone, lease, NOW)
-    assert is_at_work(replace(gone, host="elsewhere"), lease, NOW)
+def test_a_lease_of_this_host_whose_process_is_gone_is_not_waited_for() -> None:
+    mine = lease(host=this_host(), process=this_process())
+    assert is_young(mine, NOW)
+    assert not is_young(replace(mine, process=f"{os.getpid()}.1"), NOW)
+    assert is_young(replace(mine, host="elsewhere", process=f"{os.getpid()}.1"), NOW)
+
+
+def test_a_process_that_ended_and_was_not_fetched_is_gone() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    name = f"{child.pid}.{journal._started(child.pid)}"
+    assert not is_gone(owner(process=name))
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+    assert is_gone(owner(process=name))
+    child.communicate()
 
 
 # -- in the cloud ------------------------------------------------------------------------------------------------------
@@ -189,22 +202,23 @@ def at_work(cloud: Cloud, **changes: Any) -> list[str]:
     return [found.run_id for _holder, found in find_workers(cloud, cloud.holders, changes.get("now", NOW))]  # type: ignore[arg-type]
 
 
-def hold(cloud: Cloud, holder: Holder, item: Mark, by: Owner, lease: Lease | None = None) -> None:
+def hold(cloud: Cloud, holder: Holder, item: Mark, by: Owner, lies_here: Lease | None = None) -> None:
     metadata = {mark_key(ROOT): encode(item), OWNER_KEY: encode_owner(by)}
-    if lease:
-        metadata[LEASE_KEY] = encode_lease(lease)
+    if lies_here:
+        metadata[LEASE_KEY] = encode_lease(lies_here)
     cloud.holders[holder] = metadata
 
 
-LEASE = Lease("r1", "n1", NOW)
+LEASE = lease()
 
 
 def test_a_journal_announces_itself_and_gives_back_its_lease(cloud: Cloud) -> None:
     kept = CloudJournal(cloud, "r1", Clock())  # type: ignore[arg-type]
     assert kept.open(HERE) is None
-    lease = decode_lease(cloud.holders[HERE][LEASE_KEY])
-    assert lease is not None
-    assert (lease.run_id, lease.renewed_at, bool(lease.nonce)) == ("r1", NOW, True)
+    written = decode_lease(cloud.holders[HERE][LEASE_KEY])
+    assert written is not None
+    assert (written.run_id, written.renewed_at, bool(written.nonce)) == ("r1", NOW, True)
+    assert (written.host, written.process) == (this_host(), this_process())
     kept.close()
     given_back = decode_lease(cloud.holders[HERE][LEASE_KEY])
     assert given_back is not None
@@ -217,9 +231,9 @@ def test_times_are_the_clouds(cloud: Cloud) -> None:
     kept.open(HERE)
     kept.write(HERE, [(mark_key(ROOT), mark())], claim=False)
     written = decode(cloud.holders[HERE][mark_key(ROOT)])
-    lease = decode_lease(cloud.holders[HERE][LEASE_KEY])
-    assert written is not None and lease is not None
-    assert written.at == lease.renewed_at == NOW + 500
+    announced = decode_lease(cloud.holders[HERE][LEASE_KEY])
+    assert written is not None and announced is not None
+    assert written.at == announced.renewed_at == NOW + 500
 
 
 def test_marks_are_written_together_and_only_a_claim_takes_the_holder(cloud: Cloud) -> None:
@@ -273,8 +287,24 @@ def test_another_process_at_work_is_found_by_its_lease(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.FINISHED, Phase.RETURNED])
 def test_who_has_nothing_open_is_not_at_work_here(cloud: Cloud, phase: Phase) -> None:
-    hold(cloud, HERE, mark(phase), owner(host="elsewhere"), LEASE)
-    assert at_work(cloud) == []
+    hold(cloud, HERE, mark(phase), owner(host="elsewhere", anchor=str(OTHER)))
+    cloud.holders[OTHER] = {LEASE_KEY: encode_lease(LEASE)}
+    shown = {HERE: cloud.holders[HERE]}
+    assert list(find_workers(cloud, shown, NOW)) == []  # type: ignore[arg-type]
+
+
+def test_a_run_whose_lease_lies_here_will_come_here(cloud: Cloud) -> None:
+    """It has marked nothing here yet; a second run would write over its lease."""
+    cloud.holders[HERE] = {LEASE_KEY: encode_lease(LEASE)}
+    assert at_work(cloud) == ["r1"]
+    assert at_work(cloud, now=NOW + LEASE_SECONDS) == []
+
+
+def test_a_lease_of_another_process_does_not_speak_for_an_owner(cloud: Cloud) -> None:
+    hold(cloud, HERE, mark(Phase.ACCEPTED), owner(host="elsewhere", anchor=str(OTHER)))
+    cloud.holders[OTHER] = {LEASE_KEY: encode_lease(replace(LEASE, nonce="another"))}
+    shown = {HERE: cloud.holders[HERE]}
+    assert list(find_workers(cloud, shown, NOW)) == []  # type: ignore[arg-type]
 
 
 def test_the_lease_is_read_where_it_lies_and_only_once(cloud: Cloud) -> None:

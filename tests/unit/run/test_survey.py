@@ -274,7 +274,7 @@ def test_without_credentials_or_network_nothing_can_be_known(cloud: Cloud, name:
 def working(cloud: Cloud, *, age_seconds: float = 0.0) -> None:
     item = marked((ROOT, mark(Phase.BEGUN)))
     owner = Owner("r1", "elsewhere", "1.1", "n1", str(Holder("server", SERVER)), NOW)
-    lease = Lease("r1", "n1", NOW - age_seconds)
+    lease = Lease("r1", "elsewhere", "1.1", "n1", NOW - age_seconds)
     extra = {OWNER_KEY: encode_owner(owner), LEASE_KEY: encode_lease(lease)}
     cloud.servers_[SERVER] = replace(item, metadata={**item.metadata, **extra})
 
