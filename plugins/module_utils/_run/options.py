@@ -147,7 +147,7 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str]) -> Connect
     if unknown:
         raise OptionError(f"endpoints: unknown services {', '.join(unknown)}; there are {', '.join(SERVICES)}")
     region = str(values["region"] or "")
-    if not region and not {"iam", "hss", "vbs", "evs", "ecs"} <= set(overrides):
+    if not region and not overrides:  # with some, a call to any other service says which one is missing
         raise OptionError("region is missing: set it, or HW_REGION_NAME or OS_REGION_NAME")
     endpoints = Endpoints(
         cloud=str(values["cloud"] or DEFAULT_CLOUD),

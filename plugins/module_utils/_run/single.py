@@ -76,7 +76,8 @@ def restore_disk(shell: Shell, wish: DiskWish, rules: Rules, *, dry_run: bool) -
         free_disks_only=True,
     )
     target = Wish(wish.volume_id, "vbs", volumes=((wish.volume_id, wish.backup_id),))
-    found = survey(shell.api, [target], terms, clock=shell.clock)
+    # restoring one detached disk needs rights to VBS and EVS only
+    found = survey(shell.api, [target], terms, clock=shell.clock, needs_servers=False)
     if wish.allow_other_target and wish.backup_id in found.backups:
         backup = _with_zone(shell, found.backups[wish.backup_id])
         found = replace(found, backups={**found.backups, backup.id: backup})

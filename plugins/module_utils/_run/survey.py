@@ -22,6 +22,7 @@ from .._restore.wishes import Terms, Wish
 from .clock import Clock
 from .journal import FileMarks, find_workers, read_files
 
+NOT_FOR_US = (Failure.DENIED, Failure.REFUSED, Failure.MISSING, Failure.FORBIDDEN_HERE, Failure.UNREACHABLE)
 SINGLE_BACKUP_CALLS = 5
 """More named backups than this are looked up in the list of all of them."""
 
@@ -34,8 +35,11 @@ def survey(
     clock: Clock,
     journal_dir: Path | None = None,
     known_hss: Mapping[str, Backup] | None = None,
+    needs_servers: bool = True,
 ) -> Survey:
     """What the cloud and the journal show now. `known_hss` are details of HSS backups that need not be read again.
+
+    Without `needs_servers`, marks that a detached disk may have left at its server are looked for only if ECS lets us.
 
     Raises CloudError where nothing can be known: credentials, network, an API that does not exist here.
     """
@@ -43,7 +47,12 @@ def survey(
     volume_ids = [volume for wish in wishes for volume, _backup in wish.volumes]
     disks = evs.disks(api, volume_ids) if volume_ids else {}
     files = read_files(journal_dir) if journal_dir else None
-    servers = _servers(api, wishes, disks, files)
+    try:
+        servers = _servers(api, wishes, disks, files)
+    except CloudError as error:
+        if needs_servers or error.info.kind not in NOT_FOR_US:
+            raise
+        servers = {}
     now = clock.now() + api.skew_seconds
     backups = {backup.id: backup for backup in _vbs_backups(api, wishes, disks, servers, files)}
     for wish in wishes:

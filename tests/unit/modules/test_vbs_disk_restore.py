@@ -29,6 +29,13 @@ def test_a_detached_disk_comes_back(stage: Stage) -> None:
     assert stage.writes == 1  # without run_id nothing is written but the restore
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_no_right_to_servers_is_needed(stage: Stage, status: int) -> None:
+    refusal = {"status": status, "json": {"error": {"code": "Ecs.0000", "message": "not for you"}}}
+    stage.world.faults({"service": "ecs", "times": None, "every": 1, "action": refusal})
+    assert stage.run(vbs_disk_restore, backup_id=BACKUP, volume_id=DISK)["state"] == "restored"
+
+
 def test_without_a_run_id_it_restores_each_time(stage: Stage) -> None:
     stage.run(vbs_disk_restore, **THIS)
     assert stage.run(vbs_disk_restore, **THIS)["changed"] is True

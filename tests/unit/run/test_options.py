@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.auth import KeyLogin, PasswordLogin, TokenLogin
+from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.errors import CloudError
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Terms, Wish
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options import (
@@ -220,7 +221,10 @@ def test_wrong_options_are_told(params: Mapping[str, Any], environ: Mapping[str,
 def test_without_a_region_every_service_must_have_its_url() -> None:
     urls = {name: f"https://{name}.example" for name in ("iam", "hss", "vbs", "evs", "ecs")}
     assert connect({"region": None, "endpoints": urls}).endpoints.base("hss") == "https://hss.example"
-    assert "region is missing" in refusal(lambda: connect({"region": None, "endpoints": {"vbs": "https://x"}}))
+    some = connect({"region": None, "endpoints": {"vbs": "https://x"}}).endpoints
+    assert some.base("vbs") == "https://x"
+    with pytest.raises(CloudError, match=r"endpoints\.evs"):
+        some.base("evs")
 
 
 # -- single values -----------------------------------------------------------------------------------------------------
