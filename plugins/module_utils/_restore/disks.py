@@ -81,7 +81,7 @@ def _close(restore: Restore) -> Script[None]:
     the last mark is written after the job's end and makes up for it."""
     if restore.mark.phase is Phase.RESTORED:
         yield from move(restore, Phase.FINISHED)
-    elif restore.mark.phase is Phase.BEGUN and not restore.taken:
+    elif restore.mark.phase is Phase.BEGUN and restore.untouched and not restore.taken:
         yield from move(restore, Phase.RETURNED)
 
 

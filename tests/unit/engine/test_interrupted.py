@@ -375,10 +375,20 @@ def test_a_broken_disk_does_not_keep_the_others_from_being_finished() -> None:
     assert before.differences(seen) == []
 
 
+def test_a_broken_disk_without_a_server_stays_open() -> None:
+    """It was begun and is not what it was: its mark must not say that it was put back untouched."""
+    seen = world()
+    mark = f"1|begun|r1|t|{backup_id(3)}|||-|-||{int(seen.clock.now() - 60)}"
+    seen.act("set_metadata", volume_id=disk_id(3), metadata={"hwcloud_recovery_mark": mark})
+    seen.act("set_disk", volume_id=disk_id(3), status="error_restoring")
+    assert seen.recover([ARCHIVE])["summary"] == {"failed": 1}
+    assert seen.cloud.world.disks[disk_id(3)].metadata["hwcloud_recovery_mark"].startswith("1|begun|r1|")
+
+
 def test_another_run_does_not_write_over_the_lease() -> None:
     seen = world()
     _die(seen, (_first_call_after("vbs.restore", 1, ARCHIVE) + 6, "after"), [ARCHIVE, replace(DB, wave=2)])
-    assert restores(seen) == {} or set(restores(seen)) <= {disk_id(3)}
+    assert set(restores(seen)) <= {disk_id(3)}
     with pytest.raises(NotReady) as caught:
         seen.recover([DB])
     assert [problem.code for problem in caught.value.problems] == ["run_in_progress"]
