@@ -108,17 +108,6 @@ def write_metadata(api: Api, server_id: str, values: Mapping[str, str]) -> None:
     )
 
 
-def drop_metadata(api: Api, server_id: str, key: str) -> None:
-    """By the native call: Open Telekom Cloud documents no other one for a single key."""
-    api.delete(
-        "ecs",
-        ("v2.1", PROJECT, "servers", server_id, "metadata", key),
-        what=f"deleting metadata {key} of server {server_id}",
-        name="DeleteServerMetadata",
-        empty_ok=True,
-    )
-
-
 def _server_or_none(api: Api, server_id: str) -> Server | None:
     try:
         return server(api, server_id)

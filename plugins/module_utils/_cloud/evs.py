@@ -55,13 +55,6 @@ def disks(api: Api, volume_ids: Iterable[str]) -> dict[str, Disk]:
     }
 
 
-def disks_of_server(api: Api, server_id: str) -> list[Disk]:
-    what = f"looking at the disks of server {server_id}"
-    found = _all(api, {"server_id": server_id}, what=what)
-    every = [_disk(document, what=what) for document in found.values()]
-    return [one for one in every if one.attached_to(server_id)]
-
-
 def disks_in(api: Api, status: str) -> list[Disk]:
     """All disks of the project in one state."""
     what = f"looking for disks that are {status}"
@@ -77,16 +70,6 @@ def write_metadata(api: Api, volume_id: str, values: Mapping[str, str]) -> None:
         json={"metadata": dict(values)},
         what=f"writing metadata of disk {volume_id}",
         name="CreateVolumeMetadata",
-        empty_ok=True,
-    )
-
-
-def drop_metadata(api: Api, volume_id: str, key: str) -> None:
-    api.delete(
-        "evs",
-        ("v2", PROJECT, "volumes", volume_id, "metadata", key),
-        what=f"deleting metadata {key} of disk {volume_id}",
-        name="DeleteVolumeMetadata",
         empty_ok=True,
     )
 

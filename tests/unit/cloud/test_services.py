@@ -171,24 +171,14 @@ def test_one_disk_is_read_alone_and_may_be_missing() -> None:
     assert evs.disks(api, []) == {}
 
 
-def test_disks_of_a_server() -> None:
-    other = {**EVS_DISK, "id": "other", "attachments": []}
-    script = Script(reply({"count": 2, "volumes": [EVS_DISK, other]}))
-    assert [disk.id for disk in evs.disks_of_server(make_api(script), SERVER)] == [DISK]
-    assert script.sent()[2]["server_id"] == SERVER
-
-
 def test_disk_metadata() -> None:
-    script = Script(reply({"metadata": {"k": "v"}}), reply(None, 200))
-    api = make_api(script)
-    evs.write_metadata(api, DISK, {"k": "v"})
-    evs.drop_metadata(api, DISK, "k")
+    script = Script(reply({"metadata": {"k": "v"}}))
+    evs.write_metadata(make_api(script), DISK, {"k": "v"})
     assert script.sent(0) == ("POST", f"/v2/{PROJECT}/volumes/{DISK}/metadata", {}, {"metadata": {"k": "v"}})
-    assert script.sent(1) == ("DELETE", f"/v2/{PROJECT}/volumes/{DISK}/metadata/k", {}, None)
 
 
-def test_an_empty_key_does_not_become_the_whole_set() -> None:
-    assert failure(evs.drop_metadata, make_api(Script()), DISK, "").info.kind is Failure.FORBIDDEN_HERE
+def test_an_empty_id_does_not_become_another_path() -> None:
+    assert failure(evs.write_metadata, make_api(Script()), "", {"k": "v"}).info.kind is Failure.FORBIDDEN_HERE
 
 
 # --- ECS ---
@@ -331,12 +321,9 @@ def test_a_rehearsed_attach_needs_no_job() -> None:
 
 
 def test_server_metadata() -> None:
-    script = Script(reply({"metadata": {"k": "v"}}), reply(None, 204))
-    api = make_api(script)
-    ecs.write_metadata(api, SERVER, {"k": "v"})
-    ecs.drop_metadata(api, SERVER, "k")
+    script = Script(reply({"metadata": {"k": "v"}}))
+    ecs.write_metadata(make_api(script), SERVER, {"k": "v"})
     assert script.sent(0) == ("POST", f"/v1/{PROJECT}/cloudservers/{SERVER}/metadata", {}, {"metadata": {"k": "v"}})
-    assert script.sent(1) == ("DELETE", f"/v2.1/{PROJECT}/servers/{SERVER}/metadata/k", {}, None)
 
 
 # --- jobs ---
@@ -779,7 +766,6 @@ def _mutated(draw: st.DrawFn) -> dict[str, Any]:
 _CALLS: dict[str, Callable[[Any], object]] = {
     "evs.disk": lambda api: evs.disk(api, DISK),
     "evs.disks": lambda api: evs.disks(api, [DISK, "d2"]),
-    "evs.disks_of_server": lambda api: evs.disks_of_server(api, SERVER),
     "evs.disks_in": lambda api: evs.disks_in(api, "available"),
     "evs.write_metadata": lambda api: evs.write_metadata(api, DISK, {"a": "b"}),
     "ecs.server": lambda api: ecs.server(api, SERVER),
