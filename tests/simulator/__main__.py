@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-cert", default="", help="PEM file: the services speak TLS")
     parser.add_argument("--tls-key", default="")
     parser.add_argument("--prefix", default="", help="path prefix of all services, such as /gw")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer comes later")
     parser.add_argument("--log", type=Path, help="one JSON line per request is appended here")
     return parser
 
@@ -34,6 +36,8 @@ def main() -> int:
         scenario = load(arguments.scenario)
         if arguments.scale <= 0:
             raise ScenarioError("--scale must be greater than 0")
+        if not 0 <= arguments.latency < math.inf:
+            raise ScenarioError("--latency must be a number of seconds, 0 or more")
         if arguments.prefix and not arguments.prefix.startswith("/"):
             raise ScenarioError("--prefix must begin with a slash")
     except ScenarioError as error:
@@ -51,6 +55,7 @@ def main() -> int:
             tls_key=arguments.tls_key,
             prefix=arguments.prefix,
             log_file=arguments.log,
+            latency_seconds=arguments.latency,
         )
     )
     return 0

@@ -99,12 +99,12 @@ class Cloud:
             if "late_seconds" in rule.action:
                 late = partial(self._process, service, request, found, request_id)
                 self.world.after(float(rule.action["late_seconds"]), lambda: _ignore(late()))
-            response = faults.apply(rule.action, None, path=request.path, request_id=request_id)
+            response = faults.apply(rule.action, None, request, request_id=request_id)
         else:
             response = self._process(service, request, found, request_id)
             rule = self.faults.pick("after", service, api, request.method, request.path)
             if rule is not None:
-                response = faults.apply(rule.action, response, path=request.path, request_id=request_id)
+                response = faults.apply(rule.action, response, request, request_id=request_id)
         self._record(service, api, request, response, rule)
         return response
 

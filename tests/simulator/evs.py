@@ -19,6 +19,7 @@ from simulator.state import Attachment, Disk, World, utc_text
 _IDS = re.compile(r"\[\s*'[^']*'(\s*,\s*'[^']*')*\s*\]")
 _MOST_IDS = 60
 _MOST_PER_PAGE = 1000
+_FILTERS = frozenset({"status", "name", "availability_zone", "multiattach", "server_id"})
 _SORT_KEYS = ("id", "status", "size", "created_at")
 
 
@@ -128,6 +129,8 @@ def _candidates(world: World, call: Call) -> list[Disk]:
 
 def _filter(world: World, call: Call) -> list[Disk]:
     query = call.query
+    if not _FILTERS & query.keys():
+        return _candidates(world, call)
     server = world.servers.get(query["server_id"]) if "server_id" in query else None
     return [
         disk

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulator.messages import Response, answer
+from simulator.messages import Request, Response, answer
 
 _RULE_KEYS = ("name", "service", "method", "api", "path", "nth", "every", "times", "phase", "action")
 _ACTION_KEYS = (
@@ -21,6 +21,8 @@ _ACTION_KEYS = (
     "raw",
     "huge_bytes",
     "drop",
+    "echo",
+    "hold",
     "delay_seconds",
     "late_seconds",
     "throttle",
@@ -84,6 +86,7 @@ def _check_action(action: Mapping[str, Any], phase: str) -> None:
     _check(action.get("raw", "html") in _RAW, f"action.raw: one of {', '.join(_RAW)}")
     _check(isinstance(action.get("headers", {}), Mapping), "action.headers must be an object")
     _check(isinstance(action.get("status", 200), int), "action.status must be a number")
+    _check(set(action) == {"hold"} or "hold" not in action, "action.hold goes with nothing else")
     for name in ("delay_seconds", "late_seconds"):
         value = action.get(name, 0)
         _check(isinstance(value, int | float) and value >= 0, f"action.{name} must be a number of seconds")
@@ -126,16 +129,20 @@ class Faults:
 
     def __init__(self, rules: Iterable[Any] = ()) -> None:
         self._rules = [parse_rule(raw) for raw in rules]
+        self.holding = False
+        """A rule with `hold` has fired: nobody is answered until the rules are cleared."""
 
     def add(self, rules: Iterable[Any]) -> None:
         self._rules += [parse_rule(raw) for raw in rules]
 
     def clear(self) -> None:
         self._rules.clear()
+        self.holding = False
 
     def pick(self, phase: str, service: str, api: str, method: str, path: str) -> Rule | None:
         for rule in self._rules:
             if rule.phase == phase and rule.matches(service, api, method, path) and rule.fires():
+                self.holding = self.holding or bool(rule.action.get("hold"))
                 return rule
         return None
 
@@ -172,19 +179,36 @@ def _raw(action: Mapping[str, Any], original: Response | None) -> Response:
     return Response(status, body, {"Content-Type": "application/json"})
 
 
-def _content(action: Mapping[str, Any], original: Response | None, *, path: str, request_id: str) -> Response:
-    if action.get("drop"):
+def _echo(action: Mapping[str, Any], request: Request, request_id: str) -> Response:
+    """An error that quotes the request with its headers and body, as one that quotes the canonical request does."""
+    lines = [request.method, request.path, *(f"{name}:{value}" for name, value in request.headers.items())]
+    text = "|".join([*lines, request.body.decode("utf-8", "replace")])
+    status = action.get("status", 400)
+    if action["echo"] == "text":
+        return Response(status, f"cannot be verified, {text}".encode(), {"Content-Type": "text/plain"})
+    document = {"error_msg": f"cannot be verified, {text}", "error_code": "APIGW.0301", "request_id": request_id}
+    return answer(document, status=status)
+
+
+def _content(action: Mapping[str, Any], original: Response | None, request: Request, request_id: str) -> Response:
+    if action.get("drop") or action.get("hold"):
         return Response(0, drop=True)
+    if action.get("echo"):
+        return _echo(action, request, request_id)
     if action.get("throttle"):
         return _throttled(action["throttle"], request_id)
     if action.get("busy"):
         # ECS API reference, Error Codes: HTTP 202 with Common.0024, flow limit exceeded: nothing was accepted.
         return answer({"error": {"message": "Flow limit exceeded", "code": "Common.0024"}}, status=202)
     if action.get("redirect"):
-        target = action["redirect"] if isinstance(action["redirect"], str) else path
+        target = action["redirect"] if isinstance(action["redirect"], str) else request.path
         return Response(action.get("status", 307), b"", {"Location": f"{target}?{REDIRECT_MARK}=1"})
     if "raw" in action:
         return _raw(action, original)
+    return _plain(action, original, request_id)
+
+
+def _plain(action: Mapping[str, Any], original: Response | None, request_id: str) -> Response:
     if "json" in action:
         return answer(action["json"], status=action.get("status", 200))
     if "body" in action:
@@ -198,9 +222,9 @@ def _content(action: Mapping[str, Any], original: Response | None, *, path: str,
     return answer(document, status=504)
 
 
-def apply(action: Mapping[str, Any], original: Response | None, *, path: str, request_id: str) -> Response:
+def apply(action: Mapping[str, Any], original: Response | None, request: Request, *, request_id: str) -> Response:
     """What the client gets instead of the answer (``original`` is None if there was none)."""
-    content = _content(action, original, path=path, request_id=request_id)
+    content = _content(action, original, request, request_id)
     extra = {str(name): str(value) for name, value in action.get("headers", {}).items()}
     return Response(
         content.status,

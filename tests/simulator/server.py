@@ -24,6 +24,7 @@ from simulator.cloud import MOST_BODY_BYTES, SERVICES, Cloud
 from simulator.messages import Request, Response
 from simulator.scenario import Scenario
 
+HOLD_STEP_SECONDS = 0.02
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -39,6 +40,8 @@ class Options:
     tls_key: str = ""
     prefix: str = ""
     log_file: Path | None = None
+    latency_seconds: float = 0.0
+    """How much later every answer comes, as over a long line; work goes on meanwhile."""
 
 
 async def _read(request: web.Request) -> Request:
@@ -58,13 +61,25 @@ def _close(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _service_handler(cloud: Cloud, service: str, log: IO[str] | None) -> _Handler:
+async def _hold(cloud: Cloud, request: web.Request) -> web.Response:
+    """Without an answer until the rules are cleared, and then without one too."""
+    while cloud.faults.holding:
+        await asyncio.sleep(HOLD_STEP_SECONDS)
+    return _close(request)
+
+
+def _service_handler(cloud: Cloud, service: str, log: IO[str] | None, latency_seconds: float) -> _Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = cloud.handle(service, await _read(request))
+        incoming = await _read(request)
+        if cloud.faults.holding:
+            return await _hold(cloud, request)
+        response = cloud.handle(service, incoming)
         if log is not None:
             log.write(json.dumps(asdict(cloud.log[-1])) + "\n")
-        if response.delay_seconds:
-            await asyncio.sleep(response.delay_seconds)
+        if cloud.faults.holding:
+            return await _hold(cloud, request)
+        if delay_seconds := latency_seconds + response.delay_seconds:
+            await asyncio.sleep(delay_seconds)
         return _close(request) if response.drop else _write(response)
 
     return handler
@@ -120,7 +135,7 @@ async def _run(options: Options) -> None:
             log = stack.enter_context(options.log_file.open("a", buffering=1, encoding="utf-8"))
         for index, service in enumerate(SERVICES):
             port = options.port_base + index if options.port_base else 0
-            handler = _service_handler(cloud, service, log)
+            handler = _service_handler(cloud, service, log, options.latency_seconds)
             runner, port = await _listen(handler, options.host, port, tls)
             stack.push_async_callback(runner.cleanup)
             cloud.endpoints[service] = f"{scheme}://{options.host}:{port}{options.prefix.rstrip('/')}"

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from simulator.scenario import (
@@ -32,7 +33,7 @@ from simulator.scenario import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Attachment:
     server_id: str
     device: str
@@ -41,7 +42,7 @@ class Attachment:
     delete_on_termination: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shown:
     """What EVS tells about a disk; it can be older than the truth."""
 
@@ -140,7 +141,7 @@ class HssRecord:
     error_message: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class Job:
     id: str
     service: str
@@ -166,6 +167,7 @@ class Token:
     expired: bool = False
 
 
+@lru_cache(1024)
 def utc_text(moment: float, *, digits: int = 6, zone: str = "") -> str:
     """``2016-02-03T02:19:29.895237``, as Cinder writes it; digits and zone as the service does."""
     stamp = datetime.fromtimestamp(moment, UTC)
@@ -203,6 +205,8 @@ class World:
         for spec in scenario.disks:
             self._add_disk(spec)
         self.vbs_backups: dict[str, VbsBackup] = {}
+        # The project's own in the order of the list, None until it is asked for.
+        self.listed_vbs_backups: list[VbsBackup] | None = None
         self.vbs_by_volume: dict[str, dict[str, VbsBackup]] = {}
         for backup in scenario.vbs_backups:
             self.add_vbs_backup(backup)
@@ -264,10 +268,12 @@ class World:
         created_at = parse_time(spec.created_at) if spec.created_at else self.now - spec.age_seconds
         backup = VbsBackup(spec, spec.status, created_at, spec.project_id or self.project.id)
         self.vbs_backups[spec.id] = backup
+        self.listed_vbs_backups = None
         self.vbs_by_volume.setdefault(spec.volume_id, {})[spec.id] = backup
 
     def remove_vbs_backup(self, backup_id: str) -> None:
         backup = self.vbs_backups.pop(backup_id)
+        self.listed_vbs_backups = None
         del self.vbs_by_volume[backup.spec.volume_id][backup_id]
 
     def add_hss_backup(self, spec: HssBackupSpec) -> None:

@@ -10,7 +10,7 @@ Backups, Error Codes) and the VBS user guide. The table of error codes names no 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -101,7 +101,7 @@ def _begin_restore(world: World, backup: VbsBackup, disk: Disk) -> Job:
     world.set_disk_status(disk, "restoring-backup")
     outcome = world.outcome("restore_outcome", disk.id)
     timing = world.timing
-    seconds = (timing.vbs_restore + timing.vbs_restore_per_gb * backup.spec.size) * (10 if outcome == "slow" else 1)
+    seconds = timing.vbs_restore_seconds(disk.id, backup.spec.size) * (10 if outcome == "slow" else 1)
     if outcome == "stuck":
         return job
     data_written = partial(_fail_disk, world, disk, backup, outcome)
@@ -180,21 +180,33 @@ def show_backup(world: World, call: Call) -> Response:
     return answer({"backup": document(world, backup)})
 
 
+def _in_order(world: World, backups: Iterable[VbsBackup]) -> list[VbsBackup]:
+    """ "My Backups": shared ones are in a list of their own."""
+    own = [backup for backup in backups if _is_own(world, backup)]
+    if world.behaviours.vbs_backup_order == "created_desc":
+        return sorted(own, key=lambda backup: (-backup.created_at, backup.id))
+    return sorted(own, key=lambda backup: backup.id)
+
+
+def _candidates(world: World, call: Call) -> list[VbsBackup]:
+    """The order never changes, and sorting all of them for every page would take longer than all the rest."""
+    if "volume_id" in call.query:
+        return _in_order(world, world.vbs_by_volume.get(call.query["volume_id"], {}).values())
+    if world.listed_vbs_backups is None:
+        world.listed_vbs_backups = _in_order(world, world.vbs_backups.values())
+    return world.listed_vbs_backups
+
+
 def _matching(world: World, call: Call) -> list[VbsBackup]:
     query = call.query
-    of_volume = world.vbs_by_volume.get(query.get("volume_id", ""), {})
-    candidates = of_volume if "volume_id" in query else world.vbs_backups
-    found = [
+    candidates = _candidates(world, call)
+    if not {"status", "name"} & query.keys():
+        return candidates
+    return [
         backup
-        for backup in candidates.values()
-        # "My Backups": shared ones are in a list of their own.
-        if _is_own(world, backup)
-        and query.get("status") in (None, backup.status)
-        and query.get("name") in (None, backup.spec.name)
+        for backup in candidates
+        if query.get("status") in (None, backup.status) and query.get("name") in (None, backup.spec.name)
     ]
-    if world.behaviours.vbs_backup_order == "created_desc":
-        return sorted(found, key=lambda backup: (-backup.created_at, backup.id))
-    return sorted(found, key=lambda backup: backup.id)
 
 
 def _page(world: World, call: Call) -> tuple[list[VbsBackup], int, str]:

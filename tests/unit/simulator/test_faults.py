@@ -106,6 +106,15 @@ def test_own_documents_texts_headers_and_delays() -> None:
     assert (delayed.status, delayed.delay_seconds) == (200, 3.0)
 
 
+def test_an_error_that_quotes_the_request() -> None:
+    rig = rig_with({"action": {"echo": True}}, {"action": {"echo": "text", "status": 500}})
+    quoted = read(rig)
+    assert (quoted.status, quoted.json()["error_code"]) == (400, "APIGW.0301")
+    assert rig.token in quoted.json()["error_msg"]
+    own = restore(rig)
+    assert own.status == 500 and disk_id(3).encode() in own.body
+
+
 def test_bodies_that_are_no_json() -> None:
     html = read(rig_with({"action": {"raw": "html"}}))
     assert (html.status, html.headers["Content-Type"]) == (502, "text/html")
@@ -154,6 +163,7 @@ def test_a_fault_is_seen_in_the_log() -> None:
         ({"when": 1, "action": {"drop": True}}, "unknown key 'when'"),
         ({"phase": "during", "action": {"drop": True}}, "before or after"),
         ({"action": {"raw": "poem"}}, "action.raw"),
+        ({"action": {"hold": True, "status": 500}}, "action.hold"),
         ({"action": {"raw": "truncated"}}, "needs phase after"),
         ({"action": {"delay_seconds": 1}}, "needs phase after"),
         ({"action": {"delay_seconds": -1, "drop": True}}, "number of seconds"),

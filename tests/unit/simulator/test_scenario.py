@@ -88,6 +88,7 @@ def test_the_example_is_good() -> None:
         ("behaviours", {"soft_stop": {"s1": ["hangs", "explode"]}}, "none of ok"),
         ("behaviours", {"page_limit_cap": -1}, "must not be negative"),
         ("timing", {"stop": -1}, "must not be negative"),
+        ("timing", {"vbs_restore_spread": 1.5}, "must not be greater than 1"),
         ("limits", {"rates": {"hss": {"requests": 0, "window_seconds": 1}}}, "greater than 0"),
         ("limits", {"rates": {"hss": 5}}, "greater than 0"),
     ],

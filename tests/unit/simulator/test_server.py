@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,41 @@ def test_tls(tmp_path: Path) -> None:
         login(server["endpoints"]["iam"], tls=ssl.create_default_context(cafile=str(cert)))
 
 
-@pytest.mark.parametrize("options", [["--scenario", "unheard-of"], ["--scale", "0"], ["--prefix", "gw"]])
+def test_a_long_line(tmp_path: Path) -> None:
+    with running(tmp_path, "--latency", "0.5") as server:
+        started = time.monotonic()
+        login(server["endpoints"]["iam"])
+        assert time.monotonic() - started >= 0.5
+        [entry] = json.loads(send("GET", f"{server['control']}/requests")[2])
+        assert entry["status"] == 201
+
+
+@pytest.mark.parametrize(("phase", "status"), [("before", "available"), ("after", "restoring-backup")])
+def test_nobody_is_answered_while_a_request_is_held(tmp_path: Path, phase: str, status: str) -> None:
+    with running(tmp_path, "--scale", "0.01") as server, ThreadPoolExecutor() as clients:
+        endpoints, control = server["endpoints"], server["control"]
+        token = login(endpoints["iam"])
+        send("POST", f"{control}/faults", {"api": "vbs.restore", "phase": phase, "action": {"hold": True}})
+        url = f"{endpoints['vbs']}/v2/{PROJECT}/cloudbackups/{vbs_id(3)}/restore"
+        held = clients.submit(send, "POST", url, {"restore": {"volume_id": disk_id(3)}}, headers=token)
+        while not json.loads(send("GET", f"{control}/faults")[2])[0]["fired"]:
+            time.sleep(0.01)
+        seen = len(json.loads(send("GET", f"{control}/requests")[2]))
+        later = clients.submit(login, endpoints["iam"])
+        wait([held, later], timeout=0.3)
+        assert not held.done() and not later.done()
+        send("DELETE", f"{control}/faults")
+        for call in (held, later):
+            assert isinstance(call.exception(timeout=5), http.client.RemoteDisconnected)
+        assert len(json.loads(send("GET", f"{control}/requests")[2])) == seen
+        assert json.loads(send("GET", f"{control}/state")[2])["disks"][disk_id(3)]["status"] == status
+        login(endpoints["iam"])
+
+
+WRONG = [["--scenario", "unheard-of"], ["--scale", "0"], ["--prefix", "gw"], ["--latency", "-1"], ["--latency", "nan"]]
+
+
+@pytest.mark.parametrize("options", WRONG)
 def test_a_wrong_command_line_is_explained(options: list[str]) -> None:
     command = [sys.executable, "-m", "simulator", *options]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}

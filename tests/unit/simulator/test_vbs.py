@@ -13,7 +13,7 @@ import pytest
 from simulator import control
 from simulator.messages import Response
 from simulator.rig import Rig, disk_id, server_id, vbs_id
-from simulator.scenario import VbsBackupSpec, load
+from simulator.scenario import Timing, VbsBackupSpec, load
 
 DISK, BACKUP = disk_id(3), vbs_id(3)
 
@@ -63,6 +63,22 @@ def test_time_passes_faster_on_a_scale() -> None:
     restore(rig)
     rig.wait(37 / 60 + 0.01)
     assert backup_status(rig) == "available"
+
+
+def test_restores_of_disks_of_one_size_can_take_different_times() -> None:
+    timing = Timing(vbs_restore_spread=0.2)
+    seconds = [timing.vbs_restore_seconds(disk_id(number), 70) for number in range(500)]
+    assert 80 <= min(seconds) < 81
+    assert 119 < max(seconds) <= 120
+    assert seconds == [timing.vbs_restore_seconds(disk_id(number), 70) for number in range(500)]
+    rig = Rig(timing={"vbs_restore_spread": 0.2})
+    restore(rig)
+    spread = rig.scenario.timing.vbs_restore_seconds(DISK, 5)
+    assert spread != 35
+    rig.wait(spread - 0.01)
+    assert disk(rig)["status"] == "restoring-backup"
+    rig.wait(0.01)
+    assert disk(rig)["status"] == "available"
 
 
 def test_the_restore_by_the_native_call_has_no_job() -> None:
@@ -326,3 +342,17 @@ def test_a_whole_recovery_of_a_system_disk() -> None:
     assert rig.cloud.world.disks[volume].data == "db01-root-2-hours-old"
     assert rig.cloud.world.servers[server].status == "ACTIVE"
     assert rig.cloud.summary()["refused_writes"] == {}
+
+
+def test_the_list_follows_backups_that_come_and_go() -> None:
+    rig = Rig()
+
+    def listed() -> list[str]:
+        return [backup["id"] for backup in rig.get("vbs", "/v3/{p}/backups/detail")["backups"]]
+
+    before = listed()
+    control.act(rig.cloud.world, {"action": "add_backup", "volume_id": DISK})
+    (new,) = set(listed()) - set(before)
+    assert listed() == [new, *before]
+    control.act(rig.cloud.world, {"action": "delete_backup", "backup_id": new})
+    assert listed() == before
