@@ -240,6 +240,10 @@ plan:
       type: str
       returned: success
       sample: incident-4711
+    ready:
+      description: Whether nothing stood against it when it was made. A plan that was not ready is not carried out.
+      type: bool
+      returned: success
     incident_at:
       description: As in O(incident_at), in UTC.
       type: str

@@ -12,6 +12,7 @@ import contextlib
 import heapq
 import os
 import random
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -37,7 +38,8 @@ from greenlet import getcurrent, greenlet
 from simulator import control
 from simulator import scenario as scenarios
 from simulator.cloud import Cloud
-from simulator.messages import Request
+from simulator.messages import Request, Response
+from simulator.scenario import Scenario
 
 START = 1_790_000_000.0
 SERVICES = ("iam", "hss", "vbs", "evs", "ecs")
@@ -48,7 +50,7 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self.time = START
-        self._wakes: list[tuple[float, int, greenlet]] = []
+        self._wakes: list[tuple[float, int, greenlet, tuple[Any, ...]]] = []
         self._serial = count()
         self._main = getcurrent()
 
@@ -68,15 +70,16 @@ class VirtualClock:
             self.wake(getcurrent(), until)
             self._main.switch()
 
-    def wake(self, who: greenlet, at: float) -> None:
-        heapq.heappush(self._wakes, (at, next(self._serial), who))
+    def wake(self, who: greenlet, at: float, *values: Any) -> None:
+        """Let it go on then; a greenlet that has not begun yet is given the values."""
+        heapq.heappush(self._wakes, (at, next(self._serial), who, values))
 
     def step(self, until: float) -> bool:
         """Let the next sleeper go on, if its time comes by then."""
         if not self._wakes or self._wakes[0][0] > until:
             return False
-        self.time, _serial, who = heapq.heappop(self._wakes)
-        who.switch()
+        self.time, _serial, who, values = heapq.heappop(self._wakes)
+        who.switch(*values)
         return True
 
     def forget(self) -> None:
@@ -84,22 +87,37 @@ class VirtualClock:
         self._wakes.clear()
 
 
-class VirtualWorkers:
-    """Every call is a greenlet; the bound on their number is the clock's business, not a test's."""
+Job = tuple[int, int, Any, Callable[[], Any]]
 
-    def __init__(self, clock: VirtualClock) -> None:
+
+class VirtualWorkers:
+    """Every call is a greenlet. `limits` says how many calls of a lane run at a time; without it all do."""
+
+    def __init__(self, clock: VirtualClock, limits: Callable[[str], int] | None = None) -> None:
         self._clock = clock
+        self._limits = limits
+        self._running: Counter[str] = Counter()
+        self._waiting: dict[str, list[Job]] = defaultdict(list)
+        self._serial = count()
         self._done: list[Done] = []
 
-    def submit(self, lane: str, key: Any, call: Callable[[], Any]) -> None:
-        def work() -> None:
+    def submit(self, lane: str, key: Any, call: Callable[[], Any], *, rank: int = 0) -> None:
+        heapq.heappush(self._waiting[lane], (rank, next(self._serial), key, call))
+        if self._limits is None or self._running[lane] < self._limits(lane):
+            self._running[lane] += 1
+            self._clock.wake(greenlet(self._work), self._clock.time, lane)
+
+    def _work(self, lane: str) -> None:
+        """What a thread does: one call after the other, until none waits in its lane."""
+        jobs = self._waiting[lane]
+        while jobs:
+            _rank, _serial, key, call = heapq.heappop(jobs)
             try:
                 done = Done(key, call())
             except BaseException as bug:  # noqa: BLE001  (as the threads do: the driver raises it)
                 done = Done(key, bug=bug)
             self._done.append(done)
-
-        self._clock.wake(greenlet(work), self._clock.time)
+        self._running[lane] -= 1
 
     def results(self, timeout_seconds: float | None) -> list[Done]:
         until = self._clock.time + (timeout_seconds if timeout_seconds is not None else 1e9)
@@ -153,13 +171,17 @@ class Network:
         self.calls.append(f"{request.method} {urlsplit(request.url).path}")
         self._die_at(number, "before")
         self.clock.sleep(self.latency_seconds * self._random.random())
-        response = self.cloud.handle(*_to_simulator(request))
+        response = self.ask(request)
         self._die_at(number, "after")
         self.clock.sleep(self.latency_seconds * self._random.random())
         if response.drop:
             raise AnswerLost("the connection was closed")
         headers = {**response.headers, "Date": formatdate(self.clock.now(), usegmt=True)}
         return HttpResponse(response.status, Headers(headers), response.body)
+
+    def ask(self, request: HttpRequest) -> Response:
+        """The cloud's part of a call."""
+        return self.cloud.handle(*_to_simulator(request))
 
     def _die_at(self, number: int, phase: str) -> None:
         if self.crash_at == (number, phase):
@@ -174,13 +196,21 @@ def _to_simulator(request: HttpRequest) -> tuple[str, Request]:
 
 
 class World:
-    """One cloud and the controllers that come and go."""
+    """One cloud and the controllers that come and go. `limits` are those of their workers."""
 
-    def __init__(self, scenario: str | Mapping[str, Any], *, seed: int = 0) -> None:
+    network_type: type[Network] = Network
+
+    def __init__(
+        self,
+        scenario: str | Mapping[str, Any] | Scenario,
+        *,
+        seed: int = 0,
+        limits: Callable[[str], int] | None = None,
+    ) -> None:
         self.clock = VirtualClock()
-        parsed = scenarios.load(scenario) if isinstance(scenario, str) else scenarios.parse(scenario)
-        self.cloud = Cloud(parsed, self.clock.now, seed=seed)
+        self.cloud = Cloud(_parsed(scenario), self.clock.now, seed=seed)
         self.seed = seed
+        self.limits = limits
         self.said: list[str] = []
         self.api: Api | None = None
 
@@ -188,7 +218,7 @@ class World:
         """A new controller that knows nothing but its options."""
         user = self.cloud.scenario.users[0]
         project = self.cloud.scenario.project
-        self.network = Network(self.cloud, self.clock, seed=self.seed, crash_at=crash_at)
+        self.network = self.network_type(self.cloud, self.clock, seed=self.seed, crash_at=crash_at)
         self.api = Api(
             self.network,
             clock=self.clock,
@@ -201,7 +231,7 @@ class World:
         # the two locks that are held during a call
         vars(self.api)["_project_lock"] = VirtualLock(self.clock)
         vars(vars(self.api)["_session"])["_lock"] = VirtualLock(self.clock)
-        return recovery.Shell(self.api, self.clock, VirtualWorkers(self.clock), show=self.said.append)
+        return recovery.Shell(self.api, self.clock, VirtualWorkers(self.clock, self.limits), show=self.said.append)
 
     def plan(self, wishes: Sequence[Wish], *, journal_dir: Path | None = None, **terms: Any) -> Plan:
         found = Terms(**{"incident_at": self.clock.now(), **terms})
@@ -219,6 +249,17 @@ class World:
     ) -> dict[str, Any]:
         """Plan, approve, run: what the role does. Raises Crash, NotReady, CloudError."""
         plan = self.plan(wishes, journal_dir=options.get("journal_dir"), **(terms or {})).as_dict()
+        return self.carry_out(plan, crash_at=crash_at, dry_run=dry_run, **options)
+
+    def carry_out(
+        self,
+        plan: Mapping[str, Any],
+        *,
+        crash_at: tuple[int, str] | None = None,
+        dry_run: bool = False,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Approve a plan and run it. Raises as `recover` does."""
         chosen = recovery.RunOptions(**{"approved": (plan["id"],), "progress_interval_seconds": 0.0, **options})
         shell = self.shell(crash_at=crash_at, read_only=dry_run)
         try:
@@ -247,6 +288,12 @@ class World:
 
     def summary(self) -> dict[str, Any]:
         return self.cloud.summary()
+
+
+def _parsed(scenario: str | Mapping[str, Any] | Scenario) -> Scenario:
+    if isinstance(scenario, Scenario):
+        return scenario
+    return scenarios.load(scenario) if isinstance(scenario, str) else scenarios.parse(scenario)
 
 
 def _close_files(folder: Path | None) -> None:

@@ -100,6 +100,8 @@ class _Order:
     headers: Mapping[str, str]
     body: bytes | None
     tries: int
+    busy_tries: int = 1
+    turn_taken: bool = False
     login: bool = True
     empty_ok: bool = False
 
@@ -204,9 +206,25 @@ class Api:
         what: str,
         name: str = "",
         empty_ok: bool = False,
+        patient: bool = False,
+        turn_taken: bool = False,
     ) -> Answer:
+        """`patient`: while the cloud is too busy to take it, it is tried again here, as a read would be.
+
+        `turn_taken`: its place under the rate limit was reserved by `take_turn`, so it is sent at once.
+        """
         return self._call(
-            "POST", service, path, query=query, headers=headers, what=what, name=name, json_body=json, empty_ok=empty_ok
+            "POST",
+            service,
+            path,
+            query=query,
+            headers=headers,
+            what=what,
+            name=name,
+            json_body=json,
+            empty_ok=empty_ok,
+            busy_tries=READ_TRIES if patient else 1,
+            turn_taken=turn_taken,
         )
 
     def delete(
@@ -219,10 +237,27 @@ class Api:
         what: str,
         name: str = "",
         empty_ok: bool = False,
+        turn_taken: bool = False,
     ) -> Answer:
         return self._call(
-            "DELETE", service, path, query=query, headers=headers, what=what, name=name, empty_ok=empty_ok
+            "DELETE",
+            service,
+            path,
+            query=query,
+            headers=headers,
+            what=what,
+            name=name,
+            empty_ok=empty_ok,
+            turn_taken=turn_taken,
         )
+
+    def turn_in_seconds(self, key: ApiKey) -> float:
+        """How long it is until the rate limit allows the next call of this API."""
+        return self._turns.free_in_seconds(key, self._clock.monotonic())
+
+    def take_turn(self, key: ApiKey) -> None:
+        """Reserve that place for a call that is made at once."""
+        self._turns.reserve(key, self._clock.monotonic())
 
     # --- from a call to an order ---
 
@@ -239,6 +274,8 @@ class Api:
         json_body: Mapping[str, Any] | None = None,
         empty_ok: bool = False,
         tries: int = 1,
+        busy_tries: int = 1,
+        turn_taken: bool = False,
     ) -> Answer:
         if self._read_only and method != "GET":
             raise self._forbidden(f"{what}: not done, since nothing may be changed in check mode")
@@ -252,6 +289,8 @@ class Api:
             headers={"Content-Type": "application/json", **(headers or {}), **self._project_header(service, what)},
             body=None if json_body is None else json.dumps(json_body).encode("utf-8"),
             tries=tries,
+            busy_tries=busy_tries,
+            turn_taken=turn_taken,
             empty_ok=empty_ok,
         )
         return self._deliver(order)
@@ -289,7 +328,7 @@ class Api:
         waited_seconds = 0.0
         while True:
             tried += 1
-            request = self._ready(order)
+            request = self._ready(order, turn_taken=order.turn_taken and tried == 1)
             outcome = self._once(order, request)
             if outcome.answer is not None:
                 return outcome.answer
@@ -306,10 +345,10 @@ class Api:
             waited_seconds += pause_seconds
             self._clock.sleep(pause_seconds)
 
-    def _ready(self, order: _Order) -> HttpRequest:
+    def _ready(self, order: _Order, *, turn_taken: bool) -> HttpRequest:
         request = HttpRequest(order.method, order.url, order.headers, order.body)
         # Waiting for the turn comes before signing: the signature must be fresh.
-        wait_seconds = self._turns.wait_seconds(order.key, self._clock.monotonic())
+        wait_seconds = 0.0 if turn_taken else self._turns.wait_seconds(order.key, self._clock.monotonic())
         if wait_seconds > 0:
             self._clock.sleep(wait_seconds)
         if order.login:
@@ -351,8 +390,10 @@ class Api:
             error = replace(error, message=f"{order.what}: {self._redirect(order, response)}")
         if error.code.lower() == "apigw.0301":
             error = self._with_times(error, response)
-        again = error.kind in (Failure.BUSY, Failure.LOST)
-        return _Outcome(None, error, tries=order.tries if again else 1)
+        if response.status == 429:
+            self._turns.learn(order.key, error.message, self._clock.monotonic())
+        tries = {Failure.LOST: order.tries, Failure.BUSY: max(order.tries, order.busy_tries)}
+        return _Outcome(None, error, tries=tries.get(error.kind, 1))
 
     def _unreadable(self, order: _Order, response: HttpResponse) -> _Outcome:
         kind = Failure.LOST if order.changes else Failure.NONSENSE

@@ -12,16 +12,19 @@ from .._restore.model import Accepted, Failure, Job, Server, ServerVolume
 from . import jobs
 from .api import PROJECT, Api
 from .errors import CloudError
-from .fields import flag, items, mapping, needed, nonsense, text, texts, whole
+from .fields import flag, items, listed, mapping, needed, nonsense, text, texts, whole
 from .paging import Page, collect
 
+SHOW = ("ecs", "ShowServer")
+DETACH = ("ecs", "DetachServerVolume")
+"""The API whose rate limit counts this call. Its turn is taken before the look that guards the call."""
 _SINGLE_CALLS = 3
 _PAGE = 1000
 
 
 def server(api: Api, server_id: str) -> Server:
     what = f"looking at server {server_id}"
-    answer = api.get("ecs", ("v1", PROJECT, "cloudservers", server_id), what=what, name="ShowServer")
+    answer = api.get("ecs", ("v1", PROJECT, "cloudservers", server_id), what=what, name=SHOW[1])
     found = _server(mapping(answer.json.get("server")), what=what)
     if found.id != server_id:
         raise nonsense(what, f"the answer is about server {found.id}")
@@ -55,7 +58,7 @@ def _listed(api: Api, *, what: str, wanted: Iterable[str] = ()) -> dict[str, dic
             what=what,
             name="ListServers",
         )
-        return Page(items(answer.json.get("servers")), whole(answer.json.get("count")))
+        return Page(listed(answer.json, "servers", what=what), whole(answer.json.get("count")))
 
     return collect(fetch, what=what, wanted=wanted)
 
@@ -74,7 +77,7 @@ def detach(api: Api, server_id: str, volume_id: str) -> Accepted:
     """By the disk's id, not the attachment's (Detaching an EVS Disk from an ECS)."""
     what = f"detaching disk {volume_id} from server {server_id}"
     path = ("v1", PROJECT, "cloudservers", server_id, "detachvolume", volume_id)
-    return jobs.accepted(api.delete("ecs", path, what=what, name="DetachServerVolume"), what=what)
+    return jobs.accepted(api.delete("ecs", path, what=what, name=DETACH[1], turn_taken=True), what=what)
 
 
 def attach(api: Api, server_id: str, volume_id: str, *, device: str = "", dry_run: bool = False) -> Accepted:
@@ -105,6 +108,7 @@ def write_metadata(api: Api, server_id: str, values: Mapping[str, str]) -> None:
         what=f"writing metadata of server {server_id}",
         name="UpdateServerMetadata",
         empty_ok=True,
+        patient=True,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -70,6 +71,7 @@ def _auth_base(auth_url: str) -> str:
     return re.sub(r"/v3$", "", _checked(text, option="auth_url", plain=False))
 
 
+@lru_cache(maxsize=32)
 def _checked(url: str, *, option: str, plain: bool) -> str:
     remedy = f"Set {option} to a URL like https://service.region.example.com."
     try:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -49,6 +50,8 @@ _SECRET_PATTERNS = (
     # A refused signature is answered with the canonical request, whose lines are joined with "|"; a signed
     # X-Security-Token stands in it (API Gateway, FAQ on APP and AK/SK signing).
     re.compile(r"(?i)(x-(?:security|auth|subject)-token\\?[\"']?\s*[:=]\s*\\?[\"']?)[^|\s\"',;\\]+"),
+    # A proxy that refuses may quote the request with the proxy's own login in it.
+    re.compile(r"(?i)(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?\s*(?:basic|bearer)\s+)[\w.~+/=-]+"),
     re.compile(r"(?i)((?<=\W)signature\s*=\s*)[0-9a-f]{16,}"),
     re.compile(r"(://)[^/\s@]+(?=@)"),  # user and password of a proxy
 )
@@ -393,8 +396,9 @@ def _printable(text: str, limit: int) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
 
 
+@lru_cache(maxsize=16)
 def http_date(text: str) -> float | None:
-    """Seconds since 1970 of an HTTP date, None if it is none."""
+    """Seconds since 1970 of an HTTP date, None if it is none. Many answers a second bear the same one."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):

@@ -12,7 +12,7 @@ from typing import Any
 from .._restore.model import Attachment, Disk, Failure
 from .api import PROJECT, Api
 from .errors import CloudError
-from .fields import flag, items, mapping, needed, nonsense, text, texts, whole
+from .fields import flag, items, listed, mapping, needed, nonsense, text, texts, whole
 from .paging import Page, collect
 
 _IDS_PER_CALL = 60
@@ -71,6 +71,7 @@ def write_metadata(api: Api, volume_id: str, values: Mapping[str, str]) -> None:
         what=f"writing metadata of disk {volume_id}",
         name="CreateVolumeMetadata",
         empty_ok=True,
+        patient=True,
     )
 
 
@@ -88,7 +89,7 @@ def _page(api: Api, what: str, query: Mapping[str, object]) -> Page:
         what=what,
         name="ListVolumes",
     )
-    return Page(items(answer.json.get("volumes")), whole(answer.json.get("count")))
+    return Page(listed(answer.json, "volumes", what=what), whole(answer.json.get("count")))
 
 
 def _all(

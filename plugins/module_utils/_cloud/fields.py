@@ -20,7 +20,9 @@ from .errors import CloudError, fail
 def text(value: object, default: str = "") -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return default
-    return str(value)
+    shown = str(value)
+    # JSON may hold half a character ("\ud800"), which nobody could print, hash or send back.
+    return shown if shown.isascii() else shown.encode("utf-8", "replace").decode("utf-8")
 
 
 def whole(value: object) -> int | None:
@@ -51,9 +53,23 @@ def items(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def listed(document: Mapping[str, Any], name: str, *, what: str, total: str = "count") -> list[dict[str, Any]]:
+    """The entries of a list. A success without its list is no empty list: who believed it would take marks for gone and
+    old records for new ones. Only where the answer itself counts none may the list be left out.
+    """
+    value = document.get(name)
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
+    if value is None and whole(document.get(total)) == 0:
+        return []
+    raise nonsense(what, f"the answer has no list of {name}")
+
+
 def texts(value: object) -> dict[str, str]:
     """Metadata: whatever stands there, as texts."""
-    return {key: str(item).lower() if isinstance(item, bool) else text(item) for key, item in mapping(value).items()}
+    return {
+        text(key): str(item).lower() if isinstance(item, bool) else text(item) for key, item in mapping(value).items()
+    }
 
 
 def needed(document: Mapping[str, Any], name: str, *, what: str) -> str:

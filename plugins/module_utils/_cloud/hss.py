@@ -12,9 +12,11 @@ from .._restore import times
 from .._restore.model import Accepted, Backup, ChildBackup, Failure, LogRecord
 from .api import PROJECT, Api
 from .errors import fail
-from .fields import flag, items, mapping, needed, nonsense, text, whole
+from .fields import flag, items, listed, mapping, needed, nonsense, text, whole
 from .paging import Page, collect
 
+RESTORE = ("hss", "RestoreDuplicationInfo")
+"""The API whose rate limit counts this call. Its turn is taken before the look that guards the call."""
 _PAGE = 200
 _LOG_READINGS = 3
 _LOG_PAGES = 1000
@@ -41,7 +43,8 @@ def restore(
         query=_enterprise(api),
         headers=_region(api),
         what=f"restoring {target} from backup {backup_id}",
-        name="RestoreDuplicationInfo",
+        name=RESTORE[1],
+        turn_taken=True,
         empty_ok=True,
     )
     return Accepted(job_id=text(answer.json.get("job_id")))
@@ -77,7 +80,7 @@ def backups(api: Api, host_id: str, *, status: str = "") -> list[Backup]:
             what=what,
             name="ListBackupedByHostId",
         )
-        return Page(items(answer.json.get("data_list")), whole(answer.json.get("total_num")))
+        return Page(listed(answer.json, "data_list", what=what, total="total_num"), whole(answer.json.get("total_num")))
 
     return [_listed(item, host_id, what=what) for item in collect(fetch, what=what, key="backup_id").values()]
 
@@ -100,6 +103,7 @@ def log(api: Api) -> list[LogRecord]:
 
 
 def _log_once(api: Api) -> list[LogRecord] | None:
+    what = "looking at the backup and restore task list of HSS"
     found: list[dict[str, Any]] = []
     total: int | None = None
     for number in range(_LOG_PAGES):
@@ -107,11 +111,12 @@ def _log_once(api: Api) -> list[LogRecord] | None:
             "hss",
             ("v5", PROJECT, "ransomware", "backup", "operation-logs"),
             query={**_enterprise(api), "offset": len(found), "limit": _PAGE},
-            what="looking at the backup and restore task list of HSS",
+            what=what,
             name="ListOperationLogs",
         )
-        page, before, total = items(answer.json.get("data_list")), total, whole(answer.json.get("total_num"))
-        if number and total != before:
+        page = listed(answer.json, "data_list", what=what, total="total_num")
+        before, total = total, whole(answer.json.get("total_num"))
+        if (number and total != before) or (not page and len(found) < (total or 0)):
             return None
         found += page
         if not page or (total is not None and len(found) >= total):

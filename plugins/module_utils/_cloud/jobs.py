@@ -9,15 +9,19 @@ They agree but for the place of the sub-jobs: VBS lists them at the top (or leav
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .._restore import times
 from .._restore.model import Accepted, Failure, Job, JobState
 from .api import PROJECT, Answer, Api
 from .errors import LOOK_FIRST, fail
 from .fields import items, mapping, needed, text
 
 _STATES = {"SUCCESS": JobState.SUCCEEDED, "FAIL": JobState.FAILED}
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""UUIDs with and without dashes are documented; what fits into a URL and into a mark is accepted."""
 _SUB_JOBS_READ = 5000
 """A batch call takes up to 1000 servers, so this is a guard and not a limit."""
 
@@ -36,7 +40,13 @@ def parse(document: Mapping[str, Any], job_id: str, *, what: str) -> Job:
     if state is JobState.SUCCEEDED and failed:
         state = JobState.FAILED
     if state is not JobState.FAILED:
-        return Job(id=job_id, state=state, raw_status=status, job_type=text(document.get("job_type")))
+        return Job(
+            id=job_id,
+            state=state,
+            raw_status=status,
+            job_type=text(document.get("job_type")),
+            seconds=_seconds(document) if state is JobState.SUCCEEDED else None,
+        )
     return Job(
         id=job_id,
         state=state,
@@ -50,6 +60,11 @@ def parse(document: Mapping[str, Any], job_id: str, *, what: str) -> Job:
 
 def _state(job: Mapping[str, Any]) -> JobState:
     return _STATES.get(text(job.get("status")).strip().upper(), JobState.RUNNING)
+
+
+def _seconds(job: Mapping[str, Any]) -> float | None:
+    begin, end = times.from_cloud(job.get("begin_time")), times.from_cloud(job.get("end_time"))
+    return end - begin if begin is not None and end is not None and end > begin else None
 
 
 def _sub_jobs(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -82,6 +97,6 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
 def accepted(answer: Answer, *, what: str) -> Accepted:
     """An order that should have a job. Without one it may still have been taken: nothing in the answer says no."""
     job_id = text(answer.json.get("job_id")).strip()
-    if not job_id:
+    if not _JOB_ID.fullmatch(job_id):
         raise fail(Failure.LOST, f"{what}: the cloud answered {answer.status} without a job id", remedy=LOOK_FIRST)
     return Accepted(job_id=job_id)

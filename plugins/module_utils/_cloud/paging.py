@@ -43,6 +43,12 @@ def collect(
         found.update(new)
         seen += page.items
         missing -= new.keys()
+        if not page.items and page.total is not None and len(seen) < page.total:
+            raise fail(
+                Failure.NONSENSE,
+                f"{what}: the list ends after {len(seen)} of {page.total}",
+                remedy="Try again; what is missing in a list must not be taken for gone.",
+            )
         if not new or (page.total is not None and len(seen) >= page.total) or (stop_early and not missing):
             return found
     raise fail(

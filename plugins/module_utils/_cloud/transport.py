@@ -9,6 +9,9 @@ a disk twice.
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import re
 import ssl
 import threading
 import traceback
@@ -31,6 +34,7 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _CONNECTIONS_PER_HOST = 32
+_HEADER_VALUE = re.compile(r"(\S[^\r\n]*)?")  # as requests has it, but for its `$`, which lets a line end pass
 _FRAMES = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -143,7 +147,7 @@ def _not_sent(error: Exception, host: str) -> NotSent | None:
         (requests.exceptions.InvalidProxyURL, "the proxy's URL is malformed; it was meant for"),
         (requests.exceptions.InvalidSchema, "no way to reach (proxy or URL scheme not supported)"),
         (requests.exceptions.InvalidURL, "malformed URL for"),
-        (requests.exceptions.InvalidHeader, "malformed header for"),
+        (urllib3.exceptions.LocationValueError, "malformed URL for"),
     )
     found = next((text for kind, text in table if any(isinstance(cause, kind) for cause in causes)), None)
     if found is None:
@@ -162,39 +166,68 @@ def _lost(error: Exception) -> AnswerLost:
     return AnswerLost(f"the connection broke or took too long ({kinds[-1]})")
 
 
-class _Call(threading.Thread):
-    """One request in a thread of its own, because only that bounds everything: name look-up, handshake, head and body.
-
-    A socket's time-out starts anew with each byte, so a server that drips would hold the caller for ever.
-    """
+class _Call:
+    """One request on its way, between the thread that waits for the answer and the one that sends."""
 
     def __init__(self, http: RequestsHttp, request: HttpRequest, timeout_seconds: float) -> None:
-        super().__init__(name="hwcloud-http", daemon=True)
         self._http = http
         self._request = request
         self._timeout_seconds = timeout_seconds
-        self._abandoned = threading.Event()
-        self._outcome: HttpResponse | NotSent | AnswerLost = AnswerLost("no answer in time")
+        self._outcome: queue.SimpleQueue[HttpResponse | NotSent | AnswerLost] = queue.SimpleQueue()
+        self.abandoned = False
 
-    def run(self) -> None:
+    def perform(self) -> None:
+        outcome: HttpResponse | NotSent | AnswerLost
         try:
-            self._outcome = self._http.exchange(self._request, self._timeout_seconds, self._abandoned)
+            outcome = self._http.exchange(self._request, self._timeout_seconds, self)
         except (NotSent, AnswerLost) as error:
             # What it came from holds on to the connection and to the request with its token.
             error.__context__ = None
-            self._outcome = error.with_traceback(None)
+            outcome = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell; unknown counts as "may have arrived"
-            self._outcome = _lost(error)
+            outcome = _lost(error)
+        self._outcome.put(outcome)
 
-    def result(self) -> HttpResponse:
+    def outcome(self) -> HttpResponse | NotSent | AnswerLost | None:
+        """None if there was none in time; nobody waits for it any longer then."""
+        try:
+            return self._outcome.get(timeout=CONNECT_TIMEOUT_SECONDS + self._timeout_seconds)
+        except queue.Empty:
+            self.abandoned = True
+            return None
+
+
+class _Sender(threading.Thread):
+    """Performs calls for others: only a thread of its own bounds everything, name look-up, handshake, head and body.
+
+    A socket's time-out starts anew with each byte, so a server that drips would hold the caller for ever. A sender is
+    used again, since starting a thread costs more than a call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="hwcloud-http", daemon=True)
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self.start()
-        self.join(CONNECT_TIMEOUT_SECONDS + self._timeout_seconds)
-        if self.is_alive():
-            self._abandoned.set()
-            raise AnswerLost(f"no whole answer within {self._timeout_seconds:g} seconds")
-        if isinstance(self._outcome, HttpResponse):
-            return self._outcome
-        raise self._outcome
+
+    def take(self, call: _Call) -> None:
+        self._calls.put(call)
+
+    def dismiss(self) -> None:
+        """End after the call that is being made, however long that takes."""
+        self._calls.put(None)
+
+    def run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.perform()
+            del call  # it holds the request with its token
+
+
+@dataclass(frozen=True)
+class _Route:
+    """How a host is reached: its connections, and whether they want whole URLs, as a plain proxy does."""
+
+    pool: Any
+    whole_urls: bool
 
 
 class RequestsHttp:
@@ -202,7 +235,8 @@ class RequestsHttp:
 
     It uses the adapter below a `requests.Session` and not the session: the adapter's pool is made for threads, and what
     a session adds (cookies, .netrc, redirects, REQUESTS_CA_BUNDLE) is just what must not happen here. From the
-    environment come the proxies and NO_PROXY, nothing else.
+    environment come the proxies and NO_PROXY, nothing else. The adapter finds proxy, certificates and connections of a
+    host once; to do so for each call would take longer than the rest of it.
     """
 
     def __init__(self, *, verify: bool | str = True, largest_answer_bytes: int = LARGEST_ANSWER_BYTES) -> None:
@@ -211,47 +245,105 @@ class RequestsHttp:
         self._adapter = requests.adapters.HTTPAdapter(
             pool_connections=_CONNECTIONS_PER_HOST, pool_maxsize=_CONNECTIONS_PER_HOST, max_retries=0
         )
+        self._routes: dict[str, _Route] = {}
+        self._idle: list[_Sender] = []
+        self._closed = False
         if verify is False:  # the user has asked for it; the warning would be repeated at every call
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def send(self, request: HttpRequest, *, timeout_seconds: float) -> HttpResponse:
-        return _Call(self, request, timeout_seconds).result()
+        call = _Call(self, request, timeout_seconds)
+        sender = self._sender()
+        sender.take(call)
+        outcome = call.outcome()
+        if outcome is None:
+            sender.dismiss()
+            raise AnswerLost(f"no whole answer within {timeout_seconds:g} seconds")
+        self._idle.append(sender)
+        if self._closed:
+            self._dismiss_idle()
+        if isinstance(outcome, HttpResponse):
+            return outcome
+        raise outcome
 
     def close(self) -> None:
+        self._closed = True
+        self._dismiss_idle()
+        self._routes.clear()
         self._adapter.close()
 
-    def exchange(self, request: HttpRequest, timeout_seconds: float, abandoned: threading.Event) -> HttpResponse:
+    def _sender(self) -> _Sender:
+        try:
+            return self._idle.pop()  # the one that worked last: the others may rest
+        except IndexError:
+            return _Sender()
+
+    def _dismiss_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().dismiss()
+
+    def exchange(self, request: HttpRequest, timeout_seconds: float, call: _Call) -> HttpResponse:
+        """Send and read, in a sender's thread."""
         host = _host(request.url)
         try:
-            prepared = self._prepared(request)
-            proxies = dict(requests.utils.get_environ_proxies(request.url))
-        except (requests.RequestException, ValueError) as error:
-            raise _not_sent(error, host) or NotSent(f"malformed request for {host}") from None
-        if isinstance(self._verify, str):
-            self._check_ca()
-        try:
-            answer = self._adapter.send(
-                prepared,
-                stream=True,
-                timeout=(CONNECT_TIMEOUT_SECONDS, timeout_seconds),
-                verify=self._verify,
-                proxies=proxies,
-            )
+            route, target = self._way(request.url)
+            headers = self._prepared(request)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _not_sent(error, host) or NotSent(f"malformed request for {host}") from None
+        try:
+            raw = route.pool.request(
+                request.method,
+                target,
+                body=request.body,
+                headers=headers,
+                retries=self._adapter.max_retries,
+                redirect=False,
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=timeout_seconds),
+                preload_content=False,
+                decode_content=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _not_sent(error, host) or _lost(error) from None
-        headers = Headers(answer.headers)
-        body = self._body(answer.raw, abandoned)
-        if answer.status_code in (200, 201, 202) and not body and not _FRAMES & set(headers):
+        answered = Headers(raw.headers)
+        body = self._body(raw, call)
+        if raw.status in (200, 201, 202) and not body and not _FRAMES & set(answered):
             # http.client takes the end of the connection for the end of the head: this "success" may be a torn one.
             raise AnswerLost("the answer broke off in its head")
-        return HttpResponse(answer.status_code, headers, body)
+        return HttpResponse(raw.status, answered, body)
 
-    def _prepared(self, request: HttpRequest) -> requests.PreparedRequest:
-        # Header values go out as UTF-8, as they are signed; http.client writes latin-1.
+    def _way(self, url: str) -> tuple[_Route, str]:
+        """How to reach the host, and what to ask it for: exactly the text that was signed."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        route = self._routes.get(origin)
+        if route is None:
+            route = self._routes[origin] = self._route(f"{origin}/")
+        return route, url if route.whole_urls else url[len(origin) :]
+
+    def _route(self, url: str) -> _Route:
+        if isinstance(self._verify, str):
+            self._check_ca()
+        adapter: Any = self._adapter
+        prepared = requests.Request("GET", url).prepare()
+        prepared.url = url  # as it was written
+        proxies = dict(requests.utils.get_environ_proxies(url))
+        if hasattr(adapter, "get_connection_with_tls_context"):
+            pool = adapter.get_connection_with_tls_context(prepared, self._verify, proxies=proxies)
+        else:  # requests before 2.32
+            pool = adapter.get_connection(url, proxies)
+        adapter.cert_verify(pool, url, self._verify, None)
+        return _Route(pool, whole_urls=adapter.request_url(prepared, proxies) != prepared.path_url)
+
+    def _prepared(self, request: HttpRequest) -> dict[str, str]:
+        """Header fields as they go out: UTF-8, as they are signed. http.client writes latin-1."""
         headers = {name: value.encode("utf-8").decode("latin-1") for name, value in request.headers.items()}
-        prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
-        prepared.url = request.url  # exactly the text that was signed
-        return prepared
+        if not all(map(_HEADER_VALUE.fullmatch, headers.values())):
+            raise NotSent(f"malformed header for {_host(request.url)}")
+        if request.method != "GET":
+            headers["Content-Length"] = str(len(request.body or b""))
+        return headers
 
     def _check_ca(self) -> None:
         try:
@@ -259,14 +351,14 @@ class RequestsHttp:
         except (OSError, ssl.SSLError):
             raise NotSent(f"ca_cert {self._verify} is not a readable file of certificates", certificate=True) from None
 
-    def _body(self, raw: Any, abandoned: threading.Event) -> bytes:
+    def _body(self, raw: Any, call: _Call) -> bytes:
         # read1 hands over what has arrived; urllib3 before 2.1 has only read, which waits for a full piece.
         read = getattr(raw, "read1", raw.read)
         pieces = bytearray()
         try:
             while piece := read(_PIECE_BYTES, decode_content=True):
                 pieces += piece
-                if abandoned.is_set():
+                if call.abandoned:
                     raise AnswerLost("no whole answer in time")
                 if len(pieces) > self._largest_answer_bytes:
                     raise AnswerLost(f"the answer is larger than {self._largest_answer_bytes} bytes")

@@ -12,9 +12,11 @@ from .._restore import times
 from .._restore.model import Accepted, Backup, Job
 from . import jobs
 from .api import PROJECT, Api
-from .fields import items, mapping, needed, nonsense, text, whole
+from .fields import listed, mapping, needed, nonsense, text, whole
 from .paging import Page, collect
 
+RESTORE = ("vbs", "RestoreBackup")
+"""The API whose rate limit counts this call. Its turn is taken before the look that guards the call."""
 _PAGE = 1000
 _FILTERED_CALLS = 5
 # One page of the reference says tenant_id in its table and project_id in its sample; v2 has a name of its own.
@@ -35,7 +37,8 @@ def restore(api: Api, backup_id: str, volume_id: str) -> Accepted:
         ("v2", PROJECT, "cloudbackups", backup_id, "restore"),
         json={"restore": {"volume_id": volume_id}},
         what=what,
-        name="RestoreBackup",
+        name=RESTORE[1],
+        turn_taken=True,
     )
     return jobs.accepted(answer, what=what)
 
@@ -56,12 +59,13 @@ def backup(api: Api, backup_id: str) -> Backup:
 def backups(api: Api, *, volume_ids: Iterable[str] = ()) -> list[Backup]:
     """The backups of these disks, or of the whole project if none are named."""
     wanted = list(dict.fromkeys(volume_ids))
+    named = set(wanted)
     filters: list[dict[str, object]] = [{"volume_id": one} for one in wanted] if len(wanted) <= _FILTERED_CALLS else []
     found: dict[str, Backup] = {}
     for query in filters or [{}]:
         for document in _all(api, query).values():
             one = _backup(document, what="listing backups")
-            if not wanted or one.volume_id in wanted:
+            if not named or one.volume_id in named:
                 found[one.id] = one
     return list(found.values())
 
@@ -85,7 +89,7 @@ def _all(api: Api, query: Mapping[str, object]) -> dict[str, dict[str, Any]]:
             what=what,
             name="ListBackups",
         )
-        return Page(items(answer.json.get("backups")), whole(answer.json.get("count")))
+        return Page(listed(answer.json, "backups", what=what), whole(answer.json.get("count")))
 
     return collect(fetch, what=what)
 

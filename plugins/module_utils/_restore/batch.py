@@ -10,18 +10,20 @@ back. What is a matter of order and time alone is answered here.
 from __future__ import annotations
 
 import heapq
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from .commands import (
     Admit,
+    Await,
     Command,
     Discharge,
     FreeSlot,
+    GoesOn,
+    Learn,
     Meet,
     Now,
     Pause,
@@ -29,10 +31,15 @@ from .commands import (
     TakeSlot,
     Together,
 )
+from .pace import Pace, on_the_grid
 
-LOOKAHEAD = 2
-"""Restores admitted to preparation, as a multiple of those that may run: stopping and detaching must not leave places
-empty, and must not take servers down hours before their turn."""
+STEPS_TO_TWICE = 4
+"""Stopping and detaching must not leave places empty, and must not take servers down hours before their turn. So a
+quarter of the places is prepared in advance at first, and a quarter more each time that a place finds nobody ready, up
+to as many as there are places."""
+COMPANY = 16
+"""The door opens when there is room for so many, or a quarter of the places: what enters together shares its looks and
+its stop."""
 
 
 @dataclass
@@ -48,6 +55,7 @@ class Part:
 @dataclass
 class _Task:
     script: Script[Any]
+    rank: int = 0
     part: Part | None = None
     parent: _Family | None = None
     place: int = 0
@@ -93,7 +101,11 @@ class Batch:
         self._admitted = 0
         self._running = 0
         self._at_the_door: deque[tuple[_Task, int]] = deque()
-        self._for_a_slot: deque[_Task] = deque()
+        self._door_is_open = True
+        self._quarter = max(1, width // STEPS_TO_TWICE)
+        self._ahead = self._quarter
+        self._for_a_slot: deque[tuple[_Task, str]] = deque()
+        self._pace = Pace()
         self._groups: dict[str, _Group] = {}
 
     @property
@@ -109,10 +121,18 @@ class Batch:
         """When a pause ends next."""
         return self._asleep[0][0] if self._asleep else None
 
+    def soon(self, most: int) -> list[str]:
+        """The disks that are next to be restored."""
+        return [disk for _task, disk in islice(self._for_a_slot, max(0, most)) if disk]
+
     def stop(self) -> None:
         """Start nothing more. What was submitted is followed to its end; what was not is put back."""
         self.stopping = self._blocked = True
         self._turn_away()
+
+    def rank(self, ticket: int) -> int:
+        """The place of who asks among the parts of its wave: where calls have to wait, the first ones go first."""
+        return self._asked[ticket].rank
 
     def apply(self, ticket: int, answer: Any) -> None:
         self._ready.append((self._asked.pop(ticket), answer))
@@ -134,10 +154,10 @@ class Batch:
         parts = self._waves.popleft()
         self.stopping = self._blocked
         self._parts_left = len(parts)
-        for part in parts:
+        for rank, part in enumerate(parts):
             if part.group:
                 self._groups.setdefault(part.group, _Group(0)).size += 1
-            self._ready.append((_Task(part.script, part=part), None))
+            self._ready.append((_Task(part.script, rank, part), None))
 
     def _step(self, task: _Task, answer: Any, now: float, asked: list[tuple[int, Command]]) -> None:
         """Send an answer into a script and see what it asks next, until it has to wait."""
@@ -179,17 +199,40 @@ class Batch:
 
     def _pause(self, task: _Task, command: Pause, now: float) -> tuple[bool, Any]:
         wake = now + command.seconds
-        if command.poll and command.seconds > 0:
-            wake = math.ceil((now + command.seconds / 2) / command.seconds) * command.seconds
-        heapq.heappush(self._asleep, (wake, next(self._serial), task))
+        if command.poll:
+            wake = on_the_grid(now + command.seconds / 2, command.seconds)
+        self._sleep(task, wake)
         return True, None
+
+    def _await(self, task: _Task, command: Await, now: float) -> tuple[bool, Any]:
+        wake = self._pace.next_look(
+            command.work,
+            command.size_gb,
+            since=command.since,
+            now=now,
+            interval_seconds=command.interval_seconds,
+        )
+        self._sleep(task, max(now, min(wake, command.until)))
+        return True, None
+
+    def _sleep(self, task: _Task, until: float) -> None:
+        heapq.heappush(self._asleep, (until, next(self._serial), task))
+
+    def _learn(self, _task: _Task, command: Learn, _now: float) -> tuple[bool, Any]:
+        self._pace.learn(command.work, command.size_gb, command.seconds)
+        return False, None
 
     def _together(self, task: _Task, command: Together, _now: float) -> tuple[bool, Any]:
         if not command.scripts:
             return False, []
         family = _Family(task, [None] * len(command.scripts), len(command.scripts))
-        self._ready.extend((_Task(s, parent=family, place=i), None) for i, s in enumerate(command.scripts))
+        self._ready.extend(
+            (_Task(script, task.rank, parent=family, place=i), None) for i, script in enumerate(command.scripts)
+        )
         return True, None
+
+    def _goes_on(self, _task: _Task, _command: GoesOn, _now: float) -> tuple[bool, Any]:
+        return False, not self.stopping
 
     def _admit(self, task: _Task, command: Admit, _now: float) -> tuple[bool, Any]:
         if command.running:
@@ -205,9 +248,14 @@ class Batch:
         return False, None
 
     def _open_door(self) -> None:
-        while self._at_the_door and not self.stopping:
+        room = self._width + self._ahead
+        if self._admitted <= room - min(self._quarter, COMPANY):
+            self._door_is_open = True
+        while self._at_the_door and self._door_is_open and not self.stopping:
             task, weight = self._at_the_door[0]
-            if self._admitted and self._admitted + weight > self._width * LOOKAHEAD:
+            # one server with more disks than there are places takes what there is, and does not keep others waiting
+            if self._admitted + min(weight, self._width) > room:
+                self._door_is_open = False
                 return
             self._at_the_door.popleft()
             self._admitted += weight
@@ -218,27 +266,29 @@ class Batch:
         if command.running:
             self._running += 1
             return False, True
-        self._for_a_slot.append(task)
+        self._for_a_slot.append((task, command.soon))
         self._give_slots()
         return True, None
 
     def _free_slot(self, _task: _Task, command: FreeSlot, _now: float) -> tuple[bool, Any]:
         self._running -= 1
         self.stopping = self.stopping or (self._stop_on_failure and not command.good)
+        if self._at_the_door and not self._for_a_slot:
+            self._ahead = min(self._width, self._ahead + self._quarter)
         self._give_slots()
         return False, None
 
     def _give_slots(self) -> None:
         while self._for_a_slot and self._running < self._width and not self.stopping:
             self._running += 1
-            self._ready.append((self._for_a_slot.popleft(), True))
+            self._ready.append((self._for_a_slot.popleft()[0], True))
         self._turn_away()
 
     def _turn_away(self) -> None:
         if not self.stopping:
             return
         self._ready.extend((task, False) for task, _weight in self._at_the_door)
-        self._ready.extend((task, False) for task in self._for_a_slot)
+        self._ready.extend((task, False) for task, _disk in self._for_a_slot)
         self._at_the_door.clear()
         self._for_a_slot.clear()
 
@@ -254,7 +304,10 @@ class Batch:
 _HANDLERS: dict[type, Callable[[Batch, _Task, Any, float], tuple[bool, Any]]] = {
     Now: Batch._now,
     Pause: Batch._pause,
+    Await: Batch._await,
+    Learn: Batch._learn,
     Together: Batch._together,
+    GoesOn: Batch._goes_on,
     Admit: Batch._admit,
     Discharge: Batch._discharge,
     TakeSlot: Batch._take_slot,

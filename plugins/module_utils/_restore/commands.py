@@ -33,21 +33,29 @@ class Thing(Enum):
 
 @dataclass(frozen=True)
 class Look:
-    """Answer: the thing as it is after the question was asked, or ErrorInfo."""
+    """Answer: the thing as it is after the question was asked, or ErrorInfo.
+
+    With `max_age_seconds`, what was seen no longer ago than that will do, if this run has not changed it since.
+    """
 
     thing: Thing
     id: str = ""
+    max_age_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class StopServer:
+    """Stops and starts that are ordered at the same moment go out in one call, unless they are to go `alone`."""
+
     server_id: str
     hard: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
 class StartServer:
     server_id: str
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,17 @@ class ConfirmOwner:
     """Read back that the holder's marks are still this run's. Answer: None, or ErrorInfo that says whose they are."""
 
     holder: Holder
+    max_age_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TakeTurn:
+    """Wait until the rate limit of this order's API has a place. Answer: None.
+
+    For orders that are guarded by a look: waiting for the turn comes first, so that the look is fresh.
+    """
+
+    order: type
 
 
 @dataclass(frozen=True)
@@ -133,10 +152,38 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Await:
+    """Until the next look at work that began at `since` and may be waited for up to `until`. Answer: None.
+
+    `work` names what takes about the same time for disks of the same size; `Learn` tells how long it took.
+    """
+
+    work: str
+    size_gb: int
+    since: float
+    until: float
+    interval_seconds: float
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Answer: None."""
+
+    work: str
+    size_gb: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Together:
     """Run scripts side by side. Answer: the list of what they returned, in order."""
 
     scripts: tuple[Generator[Any, Any, Any], ...]
+
+
+@dataclass(frozen=True)
+class GoesOn:
+    """Answer: False if the run is being stopped: what is not submitted yet shall not be."""
 
 
 @dataclass(frozen=True)
@@ -159,10 +206,12 @@ class Discharge:
 class TakeSlot:
     """Wait for one of the `max_parallel` places for a running restore. Answer: False if the run is being stopped.
 
-    `running` is for a restore that runs already: it counts, but is not kept waiting.
+    `running` is for a restore that runs already: it counts, but is not kept waiting. `soon` is the disk that is looked
+    at as soon as there is a place: a list call that goes out before may bring it along.
     """
 
     running: bool = False
+    soon: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,7 +240,7 @@ class Say:
 
 
 Command: TypeAlias = (
-    "Look | Order | WriteMarks | RenewLease | ConfirmOwner | Now | Pause | Together"
-    " | Admit | Discharge | TakeSlot | FreeSlot | Meet | Say"
+    "Look | Order | TakeTurn | WriteMarks | RenewLease | ConfirmOwner | Now | Pause | Await | Learn | Together"
+    " | GoesOn | Admit | Discharge | TakeSlot | FreeSlot | Meet | Say"
 )
 Script: TypeAlias = Generator[Command, Any, T]

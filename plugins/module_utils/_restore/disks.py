@@ -11,13 +11,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from .commands import (
     Admit,
+    Await,
     ConfirmOwner,
     Discharge,
     FreeSlot,
+    GoesOn,
+    Learn,
     Look,
     Meet,
     Now,
@@ -26,13 +30,19 @@ from .commands import (
     Say,
     Script,
     TakeSlot,
+    TakeTurn,
     Thing,
 )
-from .mark import Phase, Standing
-from .model import Accepted, Disk, ErrorInfo, Failure, Job, JobState
-from .outcome import DiskUnit, Restore, Rules, State, move, overtaken, timed_out, write_marks
-from .steps import GiveUp, job_error
+from .mark import REMOVED, Phase, Standing
+from .model import Accepted, Backup, Disk, ErrorInfo, Failure, Job, JobState
+from .outcome import DiskUnit, Restore, Rules, State, announce, move, overtaken, record, timed_out, write_marks
+from .steps import JUST_SEEN_SECONDS, GiveUp, Stopped, in_one_go, job_error
 
+RESTORE = "restore"
+"""What the pace of looks is learned for."""
+JOB_SECONDS = 900.0
+JOB_GROWTH = 3
+"""So long, and then each time until that has grown threefold, a disk is believed that it is being restored."""
 SUBMITS_AFTER_LOST_ANSWERS = 3
 JOB_MISSES = 3
 # VBS user guide, Restoring Disk Data; EVS API, Disk Status: only Delete is left for a disk in error_restoring.
@@ -57,10 +67,14 @@ def recover_disk(unit: DiskUnit, rules: Rules) -> Script[None]:
     if (yield Admit(weight, running=restore.standing is Standing.WATCH)):
         if failure := (yield from _claim(restore)):
             restore.abandon((yield Now()), failure)
+            keep_handle(restore)
             yield Discharge(weight)
         else:
             yield from restore_disk(restore, rules)
-            yield from _close(restore)
+        if (not failure or restore.unwritten) and (yield from still_ours([restore])):
+            # A restore may have replaced the disk's metadata by that of the backup, as Cinder's backup driver does:
+            # the last mark is written after the job's end and makes up for it.
+            yield from record([restore], closing=True)
     else:
         skip(restore, (yield Now()))
     if unit.group:
@@ -68,21 +82,25 @@ def recover_disk(unit: DiskUnit, rules: Rules) -> Script[None]:
 
 
 def _claim(restore: Restore) -> Script[ErrorInfo | None]:
-    """Write the first mark, which also takes over what an earlier process began. Return why not."""
+    """Write the first mark, which also takes over what an earlier process began. Return why not.
+
+    Nothing has to be prepared for a disk without a server, so its first mark says at once that it is submitted.
+    """
     if restore.holder is None:
         return None
+    try:
+        stranger = yield from in_one_go(partial(_stranger, restore))
+    except GiveUp as reason:
+        return reason.error
+    if stranger is not None:
+        return stranger
+    write = announce if restore.to_announce else write_marks
+    return (yield from write([restore], claim=True))
+
+
+def _stranger(restore: Restore) -> Script[ErrorInfo | None]:
     disk = yield Look(Thing.DISK, restore.volume_id)
-    stranger: ErrorInfo | None = disk if isinstance(disk, ErrorInfo) else overtaken(restore, disk.metadata)
-    return stranger or (yield from write_marks([restore], claim=True))
-
-
-def _close(restore: Restore) -> Script[None]:
-    """The restore may have replaced the disk's metadata by that of the backup, as Cinder's backup driver does:
-    the last mark is written after the job's end and makes up for it."""
-    if restore.mark.phase is Phase.RESTORED:
-        yield from move(restore, Phase.FINISHED)
-    elif restore.mark.phase is Phase.BEGUN and restore.untouched and not restore.taken:
-        yield from move(restore, Phase.RETURNED)
+    return disk if isinstance(disk, ErrorInfo) else overtaken(restore, disk.metadata)
 
 
 def restore_disk(restore: Restore, rules: Rules) -> Script[None]:
@@ -93,33 +111,32 @@ def restore_disk(restore: Restore, rules: Rules) -> Script[None]:
     if not restore.to_submit:
         restore.end(State.RESTORED, (yield Now()))
         return
-    if not (yield TakeSlot(running=restore.standing is Standing.WATCH)):
+    if not (yield TakeSlot(running=restore.standing is Standing.WATCH, soon=restore.volume_id)):
         skip(restore, (yield Now()))
         yield Discharge(1)
         return
     try:
         yield from _submit_and_watch(restore, rules)
+    except Stopped:
+        skip(restore, (yield Now()))
     except GiveUp as reason:
         restore.abandon((yield Now()), reason.error)
-    if restore.state is State.UNKNOWN and restore.handle is None:
-        restore.handle = handle_of(restore, submitted_at=restore.started_at)
+    keep_handle(restore)
     yield FreeSlot(good=restore.state in (State.RESTORED, State.SUBMITTED))
     yield Discharge(1)
-    phase = _PHASES.get(restore.state, restore.mark.phase)
-    if phase is not restore.mark.phase and not restore.untouched and not restore.taken:
-        yield from move(restore, phase)
 
 
 def follow_disk(restore: Restore, rules: Rules) -> Script[None]:
     """Follow what an earlier task submitted, by its handle. Never submits. Without `wait`, one look."""
-    restore.started_at = yield Now()
+    now: float = yield Now()
+    restore.begin(now)
     had_ended, unreadable = yield from _has_ended(restore)
     if unreadable and not (restore.volume_id and rules.wait):
         restore.end(State.UNKNOWN, (yield Now()), unreadable)
         return
     if not rules.wait and not had_ended:
         return
-    verdict, error = yield from watch(restore, rules, restore.started_at + rules.wait_timeout_seconds)
+    verdict, error = yield from watch(restore, rules, now + rules.wait_timeout_seconds)
     if verdict is Verdict.NO_TRACE:
         verdict, error = Verdict.UNKNOWN, _answers_lost(restore)
     yield from conclude(restore, verdict, error)
@@ -138,14 +155,15 @@ def _has_ended(restore: Restore) -> Script[tuple[bool, ErrorInfo | None]]:
 
 
 def _submit_and_watch(restore: Restore, rules: Rules) -> Script[None]:
-    restore.started_at = yield Now()
-    deadline = restore.started_at + rules.wait_timeout_seconds
+    now: float = yield Now()
+    restore.begin(now)
+    deadline = now + rules.wait_timeout_seconds
     runs = restore.standing is Standing.WATCH
     had_ended = False
     if runs:
-        _adopt(restore, restore.started_at)
+        _adopt(restore, now)
         had_ended, _unreadable = yield from _has_ended(restore)
-    elif restore.mark.phase is Phase.SUBMITTING:
+    elif restore.doubt:
         runs = yield from _trace_shows(restore, rules)
     for _attempt in range(SUBMITS_AFTER_LOST_ANSWERS):
         if not runs:
@@ -171,9 +189,10 @@ def _submit_and_watch(restore: Restore, rules: Rules) -> Script[None]:
 def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
     """Look once more, then ask. True: it runs. False: refused, which ended it, or no trace after a lost answer."""
     while True:
-        obstacle = yield from _obstacle(restore)
-        if obstacle is None:
-            obstacle = yield from _announce(restore)
+        yield TakeTurn(RestoreDisk)
+        if not (yield GoesOn()):
+            raise Stopped
+        obstacle = yield from in_one_go(partial(_not_ready, restore))
         if obstacle is None:
             answer: Accepted | ErrorInfo = yield RestoreDisk(restore.backup_id, restore.volume_id)
             if isinstance(answer, Accepted):
@@ -188,7 +207,7 @@ def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
                     restore.volume_id,
                 )
                 return (yield from _trace_shows(restore, rules))
-            obstacle = answer
+            obstacle = (yield from _other_restore(restore, answer)) or answer
         now = yield Now()
         if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or now >= deadline:
             yield from _refuse(restore, obstacle)
@@ -199,7 +218,8 @@ def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
 def _accept(restore: Restore, answer: Accepted) -> Script[None]:
     restore.changed = restore.accepted = True
     restore.doubt = False
-    restore.handle = handle_of(restore, job_id=answer.job_id, submitted_at=(yield Now()))
+    restore.accepted_at = yield Now()
+    restore.handle = handle_of(restore, job_id=answer.job_id, submitted_at=restore.accepted_at)
     yield Say("accepted", restore.target, f"{restore.name}: restore accepted, job {answer.job_id}", restore.volume_id)
     yield from move(restore, Phase.ACCEPTED, job=answer.job_id)
 
@@ -214,52 +234,71 @@ def _refuse(restore: Restore, error: ErrorInfo) -> Script[None]:
     """The cloud said no. If an earlier answer was lost, this no does not prove that nothing was done."""
     restore.end(State.UNKNOWN if restore.doubt else State.FAILED, (yield Now()), error)
     yield Say("refused", restore.target, f"{restore.name}: not restored: {error}", restore.volume_id)
-    if restore.mark.phase is Phase.SUBMITTING and restore.untouched:
-        yield from move(restore, Phase.BEGUN)
+
+
+def _not_ready(restore: Restore) -> Script[ErrorInfo | None]:
+    # first whose it is: what looks like an obstacle may be the work of the run that has taken over
+    return (yield from _confirm(restore)) or (yield from _obstacle(restore))
 
 
 def _obstacle(restore: Restore) -> Script[ErrorInfo | None]:
-    """What stands against submitting right now."""
-    disk = yield Look(Thing.DISK, restore.volume_id)
+    """What stands against submitting right now. The backup is the cloud's to check, and it does."""
+    disk = yield Look(Thing.DISK, restore.volume_id, JUST_SEEN_SECONDS)
+    if isinstance(disk, Disk) and not disk.free:
+        disk = yield Look(Thing.DISK, restore.volume_id)
     if isinstance(disk, ErrorInfo):
         return disk
     if not disk.free:
         return changed_since(f"disk {disk.id} is {disk.status} instead of detached and available")
-    backup = yield Look(Thing.VBS_BACKUP, restore.backup_id)
-    if isinstance(backup, ErrorInfo):
-        return backup
-    if backup.status == "restoring":
-        return ErrorInfo(Failure.BUSY, f"backup {backup.id} is restoring another disk")
-    if backup.status != "available":
-        return changed_since(f"backup {backup.id} is {backup.status} instead of available")
     return None
 
 
-def _announce(restore: Restore) -> Script[ErrorInfo | None]:
-    """Write `submitting`, then read back that the marks are still ours, right before the submit. Raises GiveUp."""
-    # read back before that, too: the marks of a run that has taken over must not be written over
+def _other_restore(restore: Restore, refused: ErrorInfo) -> Script[ErrorInfo | None]:
+    """A backup restores one disk at a time (VBS user guide): if that is why, its turn comes later."""
+    backup = (yield Look(Thing.VBS_BACKUP, restore.backup_id)) if refused.kind is Failure.REFUSED else None
+    if isinstance(backup, Backup) and backup.status == "restoring" and not restore.doubt:
+        return ErrorInfo(Failure.BUSY, f"backup {backup.id} is restoring another disk")
+    return None
+
+
+def _confirm(restore: Restore) -> Script[ErrorInfo | None]:
+    """See that the marks say `submitting` and are still ours, right before the submit. Raises GiveUp."""
+    # read back before the write, too: the marks of a run that has taken over must not be written over
     if restore.mark.phase is not Phase.SUBMITTING and (
-        failure := (yield from confirm_owner(restore)) or (yield from announce(restore, job=""))
+        failure := (yield from confirm_owner(restore)) or (yield from announce([restore]))
     ):
         return failure
-    return (yield from confirm_owner(restore))
+    return (yield from confirm_owner(restore, JUST_SEEN_SECONDS))
 
 
-def announce(restore: Restore, *, job: str, claim: bool = False) -> Script[ErrorInfo | None]:
-    """Write `submitting`. What is certainly not written stays unsaid, so that the next try writes it first."""
-    before = restore.mark
-    failure = yield from move(restore, Phase.SUBMITTING, job=job, claim=claim)
-    if failure is not None and failure.kind is not Failure.LOST:
-        restore.mark = before
-    return failure
-
-
-def confirm_owner(restore: Restore) -> Script[ErrorInfo | None]:
+def confirm_owner(restore: Restore, max_age_seconds: float = 0.0) -> Script[ErrorInfo | None]:
     """Go on only while the marks are this run's own: raises GiveUp if they are not. Returns why it cannot be told."""
-    stranger: ErrorInfo | None = (yield ConfirmOwner(restore.holder)) if restore.holder else None
+    if restore.holder is None:
+        return None
+    stranger: ErrorInfo | None = yield ConfirmOwner(restore.holder, max_age_seconds)
     if stranger is not None and stranger.kind is Failure.TAKEN:
         raise GiveUp(stranger)
     return stranger
+
+
+def still_ours(restores: list[Restore]) -> Script[bool]:
+    """Before marks are written and disks attached after hours of restoring: another run may work on them by now.
+
+    That a disk bears no owner at all is the work of its restore, which may replace its metadata by the backup's.
+    """
+    first = restores[0]
+    try:
+        yield from in_one_go(partial(confirm_owner, first, JUST_SEEN_SECONDS))
+    except GiveUp as reason:
+        wiped = not first.server_id and reason.error.code == REMOVED
+        if (
+            wiped or reason.error.kind is not Failure.TAKEN
+        ):  # what cannot be told now is no reason to leave disks behind
+            return True
+        for restore in restores:
+            restore.error = reason.error
+        return False
+    return True
 
 
 def _trace_shows(restore: Restore, rules: Rules) -> Script[bool]:
@@ -287,33 +326,61 @@ def _trace_shows(restore: Restore, rules: Rules) -> Script[bool]:
 
 
 def watch(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdict, ErrorInfo | None]]:
-    """Follow the job to its end; without a job that can be read, follow the states of disk and backup."""
-    job_id = restore.mark.job
+    """Follow the job to its end; without a job that can be read, follow the states of disk and backup.
+
+    While the disk shows that it is being restored the job need not be asked, and one list call shows many disks. What
+    counts is the job's word: only now and then it is asked although the disk says so, should the disk hang there.
+    """
+    since: float = yield Now()
+    if restore.accepted_at is not None:
+        since = restore.accepted_at
+        yield Await(RESTORE, restore.size_gb, since, deadline, rules.wait_interval_seconds)
+    was_restoring = False
     misses = 0
-    while job_id:
-        job = yield Look(Thing.VBS_JOB, job_id)
-        if isinstance(job, Job) and job.state is JobState.FAILED:
-            return Verdict.FAILED, replace(job_error(job), remedy=AFTER_A_FAILED_RESTORE)
-        if isinstance(job, Job) and job.state is JobState.SUCCEEDED:
-            return (yield from _settle(restore, rules, deadline))
-        if isinstance(job, ErrorInfo) and job.kind is Failure.DENIED:
-            return Verdict.UNKNOWN, job
-        if isinstance(job, ErrorInfo) and job.kind in (Failure.MISSING, Failure.REFUSED):
-            misses += 1
-            if misses >= JOB_MISSES:
-                break
+    ask_again = 0.0
+    while restore.mark.job and misses < JOB_MISSES:
+        disk = (yield Look(Thing.DISK, restore.volume_id)) if restore.volume_id else None
+        restoring = isinstance(disk, Disk) and disk.status == "restoring-backup"
+        was_restoring = was_restoring or restoring
+        seconds: float = (yield Now()) - since
+        ask_again = ask_again or max(JOB_SECONDS, JOB_GROWTH * seconds)
+        if not restoring or seconds >= ask_again:
+            ask_again = max(JOB_SECONDS, JOB_GROWTH * seconds)
+            job = yield Look(Thing.VBS_JOB, restore.mark.job)
+            if isinstance(job, Job) and job.state is JobState.SUCCEEDED:
+                if restore.accepted_at is not None:
+                    yield Learn(RESTORE, restore.size_gb, min(seconds, job.seconds or seconds))
+                # a state from before the submit may still be shown, but no longer than traces lag
+                believed = disk if was_restoring or seconds >= rules.grace_seconds else None
+                return (yield from _settle(restore, rules, deadline, believed))
+            if verdict := _ended_badly(job):
+                return verdict
+            misses += isinstance(job, ErrorInfo) and job.kind in (Failure.MISSING, Failure.REFUSED)
         if (yield Now()) >= deadline:
             return Verdict.TIMED_OUT, timed_out(restore, rules)
-        yield Pause(rules.wait_interval_seconds, poll=True)
-    return (yield from _watch_states(restore, rules, deadline))
+        if restoring:
+            yield Await(RESTORE, restore.size_gb, since, deadline, rules.wait_interval_seconds)
+        else:  # just begun, or about to end
+            yield Pause(rules.wait_interval_seconds, poll=True)
+    return (yield from _watch_states(restore, rules, deadline, was_restoring=was_restoring))
 
 
-def _settle(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdict, ErrorInfo | None]]:
-    """The job succeeded; the disk must say so too, and it may lag."""
+def _ended_badly(job: Job | ErrorInfo) -> tuple[Verdict, ErrorInfo] | None:
+    if isinstance(job, Job) and job.state is JobState.FAILED:
+        return Verdict.FAILED, replace(job_error(job), remedy=AFTER_A_FAILED_RESTORE)
+    if isinstance(job, ErrorInfo) and job.kind is Failure.DENIED:
+        return Verdict.UNKNOWN, job
+    return None
+
+
+def _settle(
+    restore: Restore, rules: Rules, deadline: float, disk: Disk | ErrorInfo | None
+) -> Script[tuple[Verdict, ErrorInfo | None]]:
+    """The job succeeded; the disk must say so too, and it may lag. `disk` is how it was just seen, if that counts."""
     if not restore.volume_id:  # a bare job id does not name the disk
         return Verdict.RESTORED, None
     while True:
-        disk = yield Look(Thing.DISK, restore.volume_id)
+        disk = disk or (yield Look(Thing.DISK, restore.volume_id))
         if isinstance(disk, Disk):
             if disk.status.startswith("error"):
                 return Verdict.FAILED, _broken(disk)
@@ -323,12 +390,18 @@ def _settle(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Ver
             return Verdict.UNKNOWN, disk
         if (yield Now()) >= deadline:
             return Verdict.TIMED_OUT, timed_out(restore, rules)
+        disk = None
         yield Pause(rules.wait_interval_seconds, poll=True)
 
 
-def _watch_states(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdict, ErrorInfo | None]]:
-    """Without a job: the disk goes from restoring-backup back to available, and so does the backup."""
-    was_restoring = False
+def _watch_states(
+    restore: Restore, rules: Rules, deadline: float, *, was_restoring: bool
+) -> Script[tuple[Verdict, ErrorInfo | None]]:
+    """Without a job that can be read: the disk goes from restoring-backup back to available, and so does the backup.
+
+    A restore that failed leaves its disk in error_restoring (EVS API, Disk Status). How long VBS remembers a job is not
+    documented: one that was accepted under a job id is not taken for one that never was.
+    """
     silent_until = (yield Now()) + rules.grace_seconds
     while True:
         disk = yield Look(Thing.DISK, restore.volume_id)
@@ -342,16 +415,22 @@ def _watch_states(restore: Restore, rules: Rules, deadline: float) -> Script[tup
                 return Verdict.UNKNOWN, changed_since(f"disk {disk.id} was attached by somebody else")
             was_restoring = was_restoring or disk.status == "restoring-backup"
             if disk.status == "available" and backup.status != "restoring":
-                if was_restoring:
-                    restore.notes.append(
-                        "no job of it is known: that it succeeded is told by the states of disk and backup"
-                    )
-                    return Verdict.RESTORED, None
-                if (yield Now()) >= silent_until:
-                    return Verdict.NO_TRACE, None
+                verdict = _at_rest(restore, was_restoring=was_restoring, over=(yield Now()) >= silent_until)
+                if verdict is not None:
+                    return verdict, None
         if (yield Now()) >= deadline:
             return Verdict.TIMED_OUT, timed_out(restore, rules)
         yield Pause(rules.wait_interval_seconds, poll=True)
+
+
+def _at_rest(restore: Restore, *, was_restoring: bool, over: bool) -> Verdict | None:
+    """What it means that disk and backup are at rest. `over`: a trace that lags would have been seen by now."""
+    if restore.seen and restore.standing is Standing.WATCH and not restore.mark.job:
+        return Verdict.NO_TRACE  # detached under our own mark, so to submit it once more is harmless, and certain
+    if was_restoring or (over and restore.mark.job):
+        restore.notes.append("its job cannot be read: that it succeeded is told by the states of disk and backup")
+        return Verdict.RESTORED
+    return Verdict.NO_TRACE if over else None
 
 
 _STATES = {
@@ -362,14 +441,17 @@ _STATES = {
 }
 
 
-_PHASES = {State.RESTORED: Phase.RESTORED, State.FAILED: Phase.FAILED}
-
-
 def conclude(restore: Restore, verdict: Verdict, error: ErrorInfo | None) -> Script[None]:
     restore.end(_STATES[verdict], (yield Now()), error)
     restore.changed = restore.changed or verdict in (Verdict.RESTORED, Verdict.FAILED)
     text = f"{restore.name}: {restore.state.value}" + (f": {error}" if error else "")
     yield Say(restore.state.value, restore.target, text, restore.volume_id)
+
+
+def keep_handle(restore: Restore) -> None:
+    """What is unknown can be followed by its handle, whoever submitted it."""
+    if restore.state is State.UNKNOWN and restore.handle is None:
+        restore.handle = handle_of(restore, submitted_at=restore.started_at)
 
 
 def handle_of(restore: Restore, *, job_id: str = "", submitted_at: float | None = None) -> dict[str, Any]:

@@ -15,11 +15,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from .commands import (
     Admit,
     Discharge,
     FreeSlot,
+    GoesOn,
     Look,
     Meet,
     Now,
@@ -29,13 +31,14 @@ from .commands import (
     Script,
     StartServer,
     TakeSlot,
+    TakeTurn,
     Thing,
 )
-from .disks import Verdict, announce, changed_since, conclude, confirm_owner, skip
+from .disks import Verdict, changed_since, conclude, confirm_owner, skip
 from .mark import Phase, Standing
 from .model import Accepted, Backup, ErrorInfo, Failure, LogRecord, Server
-from .outcome import Restore, Rules, State, move, overtaken, timed_out, write_marks
-from .steps import PASSING, GiveUp, carry_out, started
+from .outcome import Restore, Rules, State, announce, move, overtaken, timed_out, write_marks
+from .steps import PASSING, GiveUp, Stopped, carry_out, in_one_go, started
 
 FINAL = {"success": True, "skipped": False, "failed": False, "timeout": False}
 """Statuses of a task that has ended (HSS API), and whether it ended well. `running` and `waiting` are open, and so is
@@ -77,7 +80,8 @@ def new_records(records: Iterable[LogRecord], host_id: str, backup_name: str, be
     """Those that were not there before. Of equal ones, the open ones count as the new ones."""
     known = Counter(before)
     fresh = []
-    for record in sorted(records, key=lambda r: r.status not in FINAL):
+    mine = (record for record in records if record.host_id == host_id)
+    for record in sorted(mine, key=lambda r: r.status not in FINAL):
         for digest in digests([record], host_id, backup_name):
             if known[digest]:
                 known[digest] -= 1
@@ -105,11 +109,15 @@ def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
     restore = unit.restore
     if (yield Admit(1, running=restore.standing is Standing.WATCH)):
         if (yield TakeSlot(running=restore.standing is Standing.WATCH)):
-            restore.started_at = yield Now()
+            restore.begin((yield Now()))
             try:
                 yield from restore_server(restore, rules, hold_power=bool(unit.group) or not rules.start_servers)
+            except Stopped:
+                skip(restore, (yield Now()))
             except GiveUp as reason:
                 restore.abandon((yield Now()), reason.error)
+                if restore.state is State.UNKNOWN and restore.handle is None:
+                    restore.handle = handle_of(restore, unpack(restore.mark.job), (yield Now()))
             yield FreeSlot(good=restore.state in (State.RESTORED, State.SUBMITTED))
         yield Discharge(1)
     if restore.state is State.PLANNED:
@@ -152,7 +160,8 @@ def restore_server(restore: Restore, rules: Rules, *, hold_power: bool = False) 
 
 def follow_server(restore: Restore, rules: Rules) -> Script[None]:
     """Follow what an earlier task submitted, by its handle. Never submits. Without `wait`, one look."""
-    restore.started_at = yield Now()
+    now: float = yield Now()
+    restore.begin(now)
     records = yield Look(Thing.HSS_LOG)
     if isinstance(records, ErrorInfo) and not rules.wait:
         restore.end(State.UNKNOWN, (yield Now()), records)
@@ -162,7 +171,7 @@ def follow_server(restore: Restore, rules: Rules) -> Script[None]:
     restore.progress_percent = mine[0].progress_percent if mine else None
     if not rules.wait and not had_ended:
         return
-    deadline = restore.started_at + rules.wait_timeout_seconds
+    deadline = now + rules.wait_timeout_seconds
     verdict, error = yield from watch(restore, rules, deadline, restore.log_before)
     yield from conclude(restore, verdict, error)
     restore.changed = restore.changed and not had_ended
@@ -171,9 +180,13 @@ def follow_server(restore: Restore, rules: Rules) -> Script[None]:
 def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -> Script[tuple[str, ...]]:
     """Look, remember the list, ask. Returns what was in the list before; `restore.doubt` if the answer was lost."""
     while True:
+        # HSS takes five of these calls a minute: the turn comes first, so that nothing seen before it has grown old
+        yield TakeTurn(RestoreServer)
+        if not (yield GoesOn()):
+            raise Stopped
         backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
         records = yield Look(Thing.HSS_LOG)
-        obstacle = (yield from _overtaken(restore)) or _obstacle(restore, backup, records)
+        obstacle = (yield from in_one_go(partial(_overtaken, restore))) or _obstacle(restore, backup, records)
         if obstacle is None:
             restore.backup_name = restore.backup_name or backup.name
             before = digests(records, restore.server_id, restore.backup_name)
@@ -228,7 +241,7 @@ def _runs_already(restore: Restore, backup: Backup, records: list[LogRecord]) ->
 def _ask(restore: Restore, before: tuple[str, ...], hold_power: bool) -> Script[ErrorInfo | None]:
     """Announce and submit. Returns the refusal; None if it was accepted, or may have been."""
     if restore.mark.phase is not Phase.SUBMITTING and (
-        failure := (yield from announce(restore, job=pack(before), claim=True))
+        failure := (yield from announce([restore], job=pack(before), claim=True))
     ):
         return failure
     if failure := (yield from confirm_owner(restore)):
@@ -251,7 +264,7 @@ def _ask(restore: Restore, before: tuple[str, ...], hold_power: bool) -> Script[
 def watch(
     restore: Restore, rules: Rules, deadline: float, before: tuple[str, ...] | None
 ) -> Script[tuple[Verdict, ErrorInfo | None]]:
-    """Follow the new record to its end. Until there is one, the backup's own status must show the restore."""
+    """Follow the new record to its end. If there is none for long, the backup's own status must show the restore."""
     silent_until = (yield Now()) + rules.hss_silence_seconds
     while True:
         records = yield Look(Thing.HSS_LOG)
@@ -264,10 +277,12 @@ def watch(
             restore.accepted, restore.doubt = True, False
             restore.progress_percent = mine[0].progress_percent
         # silence counts only while the list can be heard: it may have been out of reach since the last record
-        if mine or isinstance(records, ErrorInfo) or (yield from _backup_restores(restore)):
+        if mine or isinstance(records, ErrorInfo):
             silent_until = (yield Now()) + rules.hss_silence_seconds
         elif (yield Now()) >= silent_until:
-            return Verdict.UNKNOWN, _silent(restore, rules)
+            if not (yield from _backup_restores(restore)):
+                return Verdict.UNKNOWN, _silent(restore, rules)
+            silent_until = (yield Now()) + rules.hss_silence_seconds
         if (yield Now()) >= deadline:
             return Verdict.TIMED_OUT, timed_out(restore, rules)
         yield Pause(rules.wait_interval_seconds, poll=True)

@@ -31,6 +31,10 @@ _FORMAT = "1"
 _TIME_DIGITS = 11  # until the year 5138
 
 
+REMOVED = "marks_removed"
+"""The code of the answer that a holder bears no owner any more."""
+
+
 class Phase(Enum):
     """How far one restore has come, as its mark says."""
 

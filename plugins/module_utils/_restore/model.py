@@ -188,6 +188,8 @@ class Job:
     error_code: str = ""
     fail_reason: str = ""
     job_type: str = ""
+    seconds: float | None = None
+    """How long it took, by the cloud's own times."""
     failed_server_ids: tuple[str, ...] = ()
     """Of a batch stop or start: whose part of the job failed."""
 
@@ -220,3 +222,5 @@ class Accepted:
     """The cloud took an order. HSS gives no job id; the others should."""
 
     job_id: str = ""
+    shared: bool = False
+    """The job does the same for other servers, too: if it failed, that need not mean this one."""

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from .commands import Holder, Pause, Script, WriteMarks
+from .commands import Holder, Now, Pause, Script, WriteMarks
 from .mark import Mark, Phase, Standing, decode
 from .model import ErrorInfo, Failure, Server
 from .steps import PASSING, Patience
 
 MARK_TRIES = 3
+MARK_PATIENCE_SECONDS = 900.0
+"""How long a mark is tried again while the cloud is only too busy to take it."""
 MARK_PAUSE_SECONDS = 2.0
 POLLS_OF_GRACE = 6
 """How many polls a trace of a restore may lag behind its acceptance before it counts as not there."""
@@ -61,6 +63,29 @@ class Rules:
         return replace(self.step, limit_seconds=self.stop_timeout_seconds)
 
 
+GOOD = frozenset({State.RESTORED, State.ALREADY_RESTORED, State.PLANNED, State.SUBMITTED})
+
+
+@dataclass
+class Tally:
+    """How many restores of a run have ended, ended badly, and run: counted as it happens, not each time it is asked."""
+
+    total: int = 0
+    ended: set[str] = field(default_factory=set)
+    bad: set[str] = field(default_factory=set)
+    running: dict[str, float] = field(default_factory=dict)
+    """Since when, the oldest first."""
+
+    def begin(self, name: str, now: float) -> None:
+        self.running.setdefault(name, now)
+
+    def end(self, name: str, *, good: bool) -> None:
+        self.running.pop(name, None)
+        self.ended.add(name)
+        if not good:
+            self.bad.add(name)
+
+
 @dataclass
 class Restore:
     """One restore on its way. `mark` is what is, or would be, written; with `holder` None this run keeps no marks."""
@@ -90,6 +115,8 @@ class Restore:
     handle: dict[str, Any] | None = None
     error: ErrorInfo | None = None
     started_at: float | None = None
+    accepted_at: float | None = None
+    """When the cloud took it, if this process asked."""
     finished_at: float | None = None
     progress_percent: int | None = None
     notes: list[str] = field(default_factory=list)
@@ -97,10 +124,13 @@ class Restore:
     """The cloud took it, in this run or an earlier one, so the old data is gone."""
     doubt: bool = False
     """An answer was lost, so it may have been accepted."""
+    detached: bool = False
+    """This process has detached it."""
     back: bool = False
     """The disk is attached again."""
     unwritten: bool = False
     """The last mark could not be written, or that is not known."""
+    tally: Tally = field(default_factory=Tally, repr=False)
 
     def __post_init__(self) -> None:
         went_on = self.standing is not Standing.FRESH
@@ -127,6 +157,11 @@ class Restore:
         """It may still take one of the places of running restores."""
         return self.standing not in (Standing.ATTACH, Standing.BROKEN, Standing.FINISHED)
 
+    @property
+    def to_announce(self) -> bool:
+        """Its mark has to say `submitting` before it may be submitted."""
+        return self.to_submit and self.standing is not Standing.WATCH
+
     def abandon(self, now: float, error: ErrorInfo) -> None:
         """It cannot go on. Restored stays restored; what may have been accepted is unknown, the rest failed."""
         if self.standing is Standing.ATTACH:
@@ -134,8 +169,13 @@ class Restore:
         else:
             self.end(State.FAILED if self.untouched else State.UNKNOWN, now, error)
 
+    def begin(self, now: float) -> None:
+        self.started_at = now
+        self.tally.begin(self.name, now)
+
     def end(self, state: State, now: float, error: ErrorInfo | None = None) -> None:
         self.state, self.finished_at, self.error = state, now, error
+        self.tally.end(self.name, good=state in GOOD)
 
 
 @dataclass
@@ -166,6 +206,8 @@ class ServerUnit:
     error: ErrorInfo | None = None
     marked: bool = False
     """Something was written or begun for it, now or by an earlier run."""
+    stopped: bool = False
+    """This process has stopped it."""
 
     def __post_init__(self) -> None:
         self.marked = any(restore.standing is not Standing.FRESH for restore in self.restores)
@@ -193,12 +235,17 @@ def write_marks(restores: list[Restore], *, claim: bool = False) -> Script[Error
     if holder is None:
         return None
     command = WriteMarks(holder, tuple((restore.key, restore.mark) for restore in restores), claim)
-    for tries_left in reversed(range(MARK_TRIES)):
+    patient_until = (yield Now()) + MARK_PATIENCE_SECONDS
+    tries = 0
+    while True:
         failure: ErrorInfo | None = yield command
-        if failure is None or failure.kind not in PASSING or not tries_left:
+        if failure is None or failure.kind not in PASSING:
+            return failure
+        if failure.kind is not Failure.BUSY:
+            tries += 1
+        if tries >= MARK_TRIES or (yield Now()) >= patient_until:
             return failure
         yield Pause(failure.retry_after_seconds or MARK_PAUSE_SECONDS)
-    return None
 
 
 def move(restore: Restore, phase: Phase, *, job: str | None = None, claim: bool = False) -> Script[ErrorInfo | None]:
@@ -209,6 +256,60 @@ def move(restore: Restore, phase: Phase, *, job: str | None = None, claim: bool 
     if failure is not None:
         restore.notes.append(f"the mark '{phase.value}' could not be written: {failure}")
     return failure
+
+
+def announce(restores: list[Restore], *, job: str = "", claim: bool = False) -> Script[ErrorInfo | None]:
+    """Write `submitting` for restores that share a holder, in one call. Return why it could not be written.
+
+    What is certainly not written stays unsaid, so that the next try writes it first.
+    """
+    before = [restore.mark for restore in restores]
+    for restore in restores:
+        if restore.mark.phase is not Phase.SUBMITTING:
+            restore.mark = restore.mark.moved(Phase.SUBMITTING, job=job)
+    failure = yield from write_marks(restores, claim=claim)
+    lost = failure is not None and failure.kind is Failure.LOST
+    for restore, mark in zip(restores, before, strict=True):
+        restore.unwritten = lost or (failure is not None and restore.unwritten)
+        if failure is not None and not lost:
+            restore.mark = mark
+    return failure
+
+
+def record(restores: list[Restore], *, closing: bool = False) -> Script[None]:
+    """Write down, in one call, how these restores ended, or that they never began.
+
+    `closing`: nothing more is to be done for them, as there is no server that they belong to.
+    """
+    moved = [r for r in restores if not r.taken and (_moved_on(r, closing) or r.unwritten)]
+    failure = yield from write_marks(moved)
+    for restore in moved:
+        restore.unwritten = failure is not None
+        if failure is not None:
+            restore.notes.append(f"the mark '{restore.mark.phase.value}' could not be written: {failure}")
+            if closing and restore.state is State.RESTORED:
+                restore.error = replace(failure, message=_UNMARKED.format(restore.name, failure.message))
+
+
+_UNMARKED = "{} is restored, but that could not be written down, so the next run would restore it again: {}"
+_RUNS = (Phase.SUBMITTING, Phase.ACCEPTED)
+
+
+def _moved_on(restore: Restore, closing: bool) -> bool:
+    if restore.standing is Standing.BROKEN:  # what the marks of a broken disk say stays open
+        return False
+    before = restore.mark.phase
+    steps = (
+        (_RUNS, Phase.RESTORED, restore.state is State.RESTORED),
+        (_RUNS, Phase.FAILED, restore.state is State.FAILED and not restore.untouched),
+        ((Phase.SUBMITTING,), Phase.BEGUN, restore.untouched),
+        ((Phase.RESTORED,), Phase.FINISHED, closing),
+        ((Phase.BEGUN,), Phase.RETURNED, closing and restore.untouched),
+    )
+    for phases, following, so in steps:
+        if so and restore.mark.phase in phases:
+            restore.mark = restore.mark.moved(following)
+    return restore.mark.phase is not before
 
 
 def overtaken(restore: Restore, metadata: Mapping[str, str]) -> ErrorInfo | None:

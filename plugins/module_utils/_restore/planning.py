@@ -129,6 +129,7 @@ class Plan:
             "id": self.id,
             "run_id": self.run_id,
             "asked_run_id": self.terms.run_id or None,
+            "ready": self.ready,
             "incident_at": iso(self.terms.incident_at),
             "clean_only": self.terms.clean_only,
             "alerts_since": iso(self.terms.alerts_since),
@@ -154,7 +155,7 @@ def make_plan(wishes: Sequence[Wish], terms: Terms, survey: Survey) -> Plan:
     marks = _Marks(survey)
     others = marks.open_runs(wishes)
     run_id, run_problems = _which_run(others, terms)
-    problems += run_problems
+    problems += [*run_problems, *marks.doubtful(wishes, terms)]
     chosen = points.choose(
         [p for w in wishes for p in _point_wishes(w, terms, marks.pinned(w, run_id, terms))],
         list(survey.backups.values()),
@@ -191,14 +192,39 @@ class _Marks:
     def of_disk(self, disk: Disk, backup: Backup | None = None) -> Mark | None:
         """The mark that counts: one that leaves something to do before one that does not, the newer before the older.
 
-        A disk's own mark that is older than the backup came out of that backup with its metadata, and says nothing.
+        A disk's own mark that came out of a backup with its metadata says nothing.
         """
         marks = list(self._by_key.get(disk.id, []))
         own = decode(disk.metadata.get(LONE_DISK_KEY))
-        if own is not None and not (backup and backup.created_at and own.at < backup.created_at):
+        if own is not None and not self._came_out_of_a_backup(own, marks, backup):
             marks.append(own)
         # an open mark may be over nevertheless: the disk has left for another server since, and may be marked there
         return max(marks, key=lambda mark: (standing(mark, disk) not in _OVER, mark.at), default=None)
+
+    @staticmethod
+    def _came_out_of_a_backup(own: Mark, at_servers: Sequence[Mark], backup: Backup | None) -> bool:
+        """It did if it is older than the backup that was restored, or than what was noted elsewhere about the disk."""
+        since = [mark.at for mark in at_servers] + ([backup.created_at] if backup and backup.created_at else [])
+        return any(own.at < at for at in since)
+
+    def doubtful(self, wishes: Iterable[Wish], terms: Terms) -> Iterator[Problem]:
+        """A disk's own open mark that is older than its newest backup: left by a run that died, or out of that backup.
+
+        Which of the two cannot be told, and the mark would decide what is restored.
+        """
+        newest: dict[str, float] = {}
+        for backup in self._survey.backups.values():
+            newest[backup.volume_id] = max(newest.get(backup.volume_id, 0.0), backup.created_at or 0.0)
+        for wish in wishes:
+            for volume_id, asked in wish.volumes:
+                disk = self._survey.disks.get(volume_id)
+                own = decode(disk.metadata.get(LONE_DISK_KEY)) if disk else None
+                if disk is None or own is None or not own.open or asked != points.LATEST:
+                    continue
+                if own != self.of_disk(disk) or standing(own, disk) in _OVER or own.at >= newest.get(volume_id, 0.0):
+                    continue
+                if own.run_id not in (terms.run_id, terms.take_over):
+                    yield _doubt(wish, volume_id, own)
 
     def of_server(self, server_id: str) -> Mark | None:
         return max(self._by_key.get(f"{HSS_KEY}:{server_id}", []), key=lambda mark: mark.at, default=None)
@@ -232,6 +258,18 @@ class _Marks:
             if _binds(mark, standing(mark, disk), run_id, terms):
                 found[disk.id] = mark.backup_id
         return found
+
+
+def _doubt(wish: Wish, volume_id: str, own: Mark) -> Problem:
+    return Problem(
+        ERROR,
+        "mark_of_backup",
+        wish.name,
+        f"disk {volume_id} bears the mark of run {own.run_id}, which is older than the newest backup: the run died, or"
+        " its mark came back out of a backup",
+        f"If that run is unfinished, finish it with run_id {own.run_id}. If not, give the disk's backup by its id.",
+        volume_id,
+    )
 
 
 HSS_STANDINGS: Mapping[Phase, Standing] = {

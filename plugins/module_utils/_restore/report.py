@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .mark import Standing
-from .outcome import DiskUnit, Restore, State
+from .outcome import GOOD, DiskUnit, Restore, State, Tally
 from .planning import Plan, PlannedRestore, PlannedTarget
 from .times import iso
 from .units import Unit, Work
 
-GOOD = (State.RESTORED, State.ALREADY_RESTORED, State.PLANNED, State.SUBMITTED)
 WORST_FIRST = (
     State.UNKNOWN,
     State.TIMED_OUT,
@@ -140,11 +139,10 @@ def _outcome_of(target: PlannedTarget, units: Sequence[Unit], before: Sequence[P
     states = [item.state for item in items] + [State.ALREADY_RESTORED] * len(before)
     state = next((worst for worst in WORST_FIRST if worst in states), State.PLANNED)
     complaints = [str(item.error) for item in items if item.error]
-    for unit in units:
-        if not isinstance(unit, DiskUnit):
-            complaints += [str(unit.error)] * (unit.error is not None) + unit.notes
-    failed = state not in GOOD or any(not isinstance(u, DiskUnit) and u.error for u in units)
-    notes = [note for item in items for note in item.notes]
+    complaints += [str(unit.error) for unit in units if not isinstance(unit, DiskUnit) and unit.error]
+    failed = state not in GOOD or bool(complaints)
+    notes = [note for unit in units if not isinstance(unit, DiskUnit) for note in unit.notes]
+    notes += [note for item in items for note in item.notes]
     changed = any(item.changed or (item.back and item.standing is not Standing.FRESH) for item in items)
     said = "; ".join(dict.fromkeys([*complaints, *notes]))
     return {
@@ -191,15 +189,16 @@ def _where(planned: PlannedRestore) -> str:
     return f", at {found.name or found.id} {planned.device} ({found.status})".replace("  ", " ")
 
 
-def progress(works: Sequence[Work], now: float) -> str:
+def progress(tally: Tally, now: float) -> str:
     """One line: how many are done, run, wait."""
-    items = [item for work in works for _t, unit in work.units for item in unit.restores]
-    done = [item for item in items if item.finished_at is not None]
-    bad = sum(item.state not in GOOD for item in done)
-    running = [item for item in items if item.finished_at is None and item.started_at is not None]
-    oldest = max((now - item.started_at for item in running if item.started_at is not None), default=0.0)
-    line = f"{len(done)} of {len(items)} done, {len(running)} running, {len(items) - len(done) - len(running)} waiting"
-    return line + (f", {bad} not restored" if bad else "") + (f", longest running {oldest:.0f} s" if running else "")
+    done, running = len(tally.ended), len(tally.running)
+    line = f"{done} of {tally.total} done, {running} running, {tally.total - done - running} waiting"
+    oldest = now - next(iter(tally.running.values()), now)
+    return (
+        line
+        + (f", {len(tally.bad)} not restored" if tally.bad else "")
+        + (f", longest running {oldest:.0f} s" if running else "")
+    )
 
 
 def headline(shown: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from .commands import (
     Attach,
     Detach,
     Discharge,
+    GoesOn,
     Look,
     Meet,
     Now,
@@ -23,11 +24,17 @@ from .commands import (
     Thing,
     Together,
 )
-from .disks import changed_since, confirm_owner, restore_disk, skip
+from .disks import changed_since, confirm_owner, keep_handle, restore_disk, skip, still_ours
 from .mark import Phase, Standing
 from .model import Disk, ErrorInfo, Failure, Server
-from .outcome import Restore, Rules, ServerUnit, State, overtaken, write_marks
-from .steps import GiveUp, attached, carry_out, detached, started, stopped
+from .outcome import Restore, Rules, ServerUnit, State, announce, overtaken, record, write_marks
+from .steps import JUST_SEEN_SECONDS, GiveUp, Stopped, attached, carry_out, detached, in_one_go, started, stopped
+
+GATHER_SECONDS = 2.0
+"""Servers whose turn comes at about the same time are stopped by one call."""
+CONFIRMED_SECONDS = 30.0
+"""A server's disks are detached one after the other, and no run takes a server over from one that renewed its lease
+within the last three minutes: so not each of them needs a look at the owner of its own."""
 
 
 def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
@@ -36,6 +43,10 @@ def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
     if (yield Admit(unit.weight, running=running)):
         try:
             yield from _free_disks(unit, rules)
+        except Stopped:
+            for restore in unit.restores:
+                skip(restore, (yield Now()))
+            yield Discharge(unit.weight)
         except GiveUp as reason:
             yield from _give_up(unit, reason.error)
             if unit.marked and not unit.taken:
@@ -46,10 +57,12 @@ def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
     else:
         for restore in unit.restores:
             skip(restore, (yield Now()))
-    if unit.taken or not unit.marked:  # another run's by now, or nothing was changed
+    if unit.taken or not unit.marked or not (yield from still_ours(unit.restores)):
+        # another run's by now, or nothing was changed
         if unit.group:
             yield Meet(unit.group, False)
         return
+    yield from record(unit.restores)  # before a disk is attached again, its mark must say what it holds
     all_back = yield from _put_back(unit, rules)
     yield from _hand_over(unit, rules, all_back)
 
@@ -58,25 +71,40 @@ def _give_up(unit: ServerUnit, error: ErrorInfo) -> Script[None]:
     unit.error = error
     for restore in unit.restores:
         restore.abandon((yield Now()), error)
+        keep_handle(restore)
     yield Discharge(unit.weight)
     yield Say("failed", unit.target, f"server {unit.server_name}: nothing was submitted: {error}")
 
 
 def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
     """Mark, stop, detach. Raises GiveUp."""
-    to_detach = yield from _look_again(unit)
+    to_detach = yield from in_one_go(partial(_look_again, unit))
     if failure := (yield from write_marks(unit.restores, claim=True)):  # also takes over what an earlier process began
         raise GiveUp(failure)
     if failure := (yield from confirm_owner(unit.restores[0])):
         raise GiveUp(failure)
     unit.marked = True
     if to_detach:
+        yield from _if_it_goes_on()
         yield from _stop(unit, rules)
     # the system disk leaves last: a server without one refuses several operations (ECS error codes: Ecs.0105)
     for restore in reversed(to_detach):
+        yield from _if_it_goes_on()
         order = Detach(unit.server_id, restore.volume_id)
-        yield from carry_out(order, detached(restore.volume_id), rules.step, guard=partial(confirm_owner, restore))
+        guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
+        at_once = restore.standing is Standing.FRESH  # then it was seen to be attached before the server was stopped
+        yield from carry_out(order, detached(restore.volume_id), rules.step, guard=guard, at_once=at_once)
+        restore.detached = True
         yield Say("detached", unit.target, f"{restore.name}: detached from {unit.server_name}", restore.volume_id)
+    if failure := (yield from confirm_owner(unit.restores[0], CONFIRMED_SECONDS)):
+        raise GiveUp(failure)
+    if failure := (yield from announce([restore for restore in unit.restores if restore.to_announce])):
+        raise GiveUp(failure)
+
+
+def _if_it_goes_on() -> Script[None]:
+    if not (yield GoesOn()):
+        raise Stopped
 
 
 def _look_again(unit: ServerUnit) -> Script[list[Restore]]:
@@ -105,7 +133,7 @@ def _look_again(unit: ServerUnit) -> Script[list[Restore]]:
 
 
 def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
-    server = yield Look(Thing.SERVER, unit.server_id)
+    server = yield Look(Thing.SERVER, unit.server_id, JUST_SEEN_SECONDS)
     if isinstance(server, ErrorInfo):
         raise GiveUp(server)
     if server.locked:
@@ -120,8 +148,9 @@ def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
                 remedy="Stop the server yourself, or allow it with stop_servers: soft.",
             )
         )
+    yield Pause(min(GATHER_SECONDS, rules.wait_interval_seconds), poll=True)
     goal = stopped(unit.server_id)
-    guard = partial(confirm_owner, unit.restores[0])
+    guard = partial(confirm_owner, unit.restores[0], JUST_SEEN_SECONDS)
     hard = rules.stop_servers == "hard"
     try:
         yield from carry_out(StopServer(unit.server_id, hard), goal, rules.stop, guard=guard)
@@ -130,6 +159,7 @@ def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
             raise
         yield Say("stop_hard", unit.target, f"server {unit.server_name}: did not stop softly, switching it off")
         yield from carry_out(StopServer(unit.server_id, True), goal, rules.stop, even_if_moving=True, guard=guard)
+    unit.stopped = True
     yield Say("stopped", unit.target, f"server {unit.server_name}: stopped")
 
 
@@ -157,7 +187,7 @@ def _attach(unit: ServerUnit, restore: Restore, rules: Rules) -> Script[None]:
         raise GiveUp(failure)
     goal = attached(restore.volume_id, unit.server_id)
     order = Attach(unit.server_id, restore.volume_id, restore.device)
-    disk: Disk = yield from carry_out(order, goal, rules.step)
+    disk: Disk = yield from carry_out(order, goal, rules.step, at_once=restore.detached)
     now_at = disk.attached_to(unit.server_id)
     if now_at is not None and restore.device and now_at.device and now_at.device != restore.device:
         restore.notes.append(f"the cloud attached it as {now_at.device} instead of {restore.device}")
@@ -192,7 +222,10 @@ def _start(unit: ServerUnit, rules: Rules) -> Script[bool]:
     if not (unit.was_running and rules.start_servers):
         return True
     try:
-        yield from carry_out(StartServer(unit.server_id), started(unit.server_id), rules.step)
+        # the others of its group may have taken hours
+        guard = partial(confirm_owner, unit.restores[0], CONFIRMED_SECONDS) if unit.group else None
+        order, goal = StartServer(unit.server_id), started(unit.server_id)
+        yield from carry_out(order, goal, rules.step, at_once=unit.stopped, guard=guard)
     except GiveUp as reason:
         unit.error = unit.error or reason.error
         unit.notes.append(f"the server could not be started: {reason.error}")
@@ -217,7 +250,7 @@ def _close_marks(unit: ServerUnit, *, finished: bool) -> Script[None]:
 
 
 def _note_left(unit: ServerUnit) -> Script[None]:
-    server = yield Look(Thing.SERVER, unit.server_id)
+    server = yield Look(Thing.SERVER, unit.server_id, JUST_SEEN_SECONDS)
     if not isinstance(server, Server):
         return
     unit.left = server.status

@@ -10,12 +10,16 @@ fail because the wish was fulfilled already (ECS error codes: Ecs.0111, Ecs.0057
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
-from .commands import Look, Now, Order, Pause, Script, Thing
+from .commands import Await, Learn, Look, Now, Order, Pause, Script, StartServer, StopServer, T, TakeTurn, Thing
 from .model import Accepted, Disk, ErrorInfo, Failure, Job, JobState, Server
 
+STOOD_STILL_SECONDS = 120.0
+"""Less than a lease is good for: another run may take over from a process that stood still for longer."""
+GOES = 5
 PASSING = (Failure.BUSY, Failure.LOST, Failure.UNREACHABLE)
 """Failures after which a write that may be repeated, or a look, is worth another try."""
 
@@ -27,6 +31,29 @@ class GiveUp(Exception):
         super().__init__(str(error))
         self.error = error
         self.timed_out = timed_out
+
+
+def in_one_go(check: Callable[[], Script[T]]) -> Script[T]:
+    """Check once more what was checked while this process stood still (a paused machine, a laptop that slept).
+
+    What was seen before may not be so any more: meanwhile another run may have taken over, done all and ended.
+    """
+    for _go in range(GOES):
+        began = yield Now()
+        found = yield from check()
+        if (yield Now()) - began <= STOOD_STILL_SECONDS:
+            return found
+    raise GiveUp(
+        ErrorInfo(
+            Failure.BUSY,
+            f"each look takes longer than {STOOD_STILL_SECONDS:.0f} s, so what is seen cannot be relied on",
+            remedy="Nothing more is done here. Run the same playbook again when cloud and controller answer faster.",
+        )
+    )
+
+
+class Stopped(Exception):
+    """The run is being stopped, so this is not begun any more."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +125,31 @@ class Patience:
 
 DONE_ALREADY = frozenset({"ecs.0111", "ecs.0057"})
 """Not attached here; already attached (ECS error codes): the wish is fulfilled, only EVS does not show it yet."""
+JUST_SEEN_SECONDS = 5.0
+"""What was seen so short a time ago need not be looked at again before an order that does no harm when given twice."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Tried:
-    """How an order went. `settle` tells that it may have worked, so its trace is waited for."""
+    """The newest order, and what is known of it."""
 
+    job_id: str = ""
+    """Of the job that may still run."""
+    shared: bool = False
     refused: ErrorInfo | None = None
-    settle: bool = False
+    not_taken: ErrorInfo | None = None
+    """Why it was not even looked at: the cloud was too busy, or out of reach."""
+    at: float = 0.0
+    quiet_until: float = 0.0
+    """Its trace may lag behind its success: until then its not being there proves nothing."""
+    alone: bool = False
+
+
+class _Move(Enum):
+    ORDER = "order"
+    ASK_JOB = "ask the job"
+    WAIT = "wait"
+    GIVE_UP = "give up"
 
 
 def carry_out(
@@ -113,6 +157,7 @@ def carry_out(
     goal: Goal,
     patience: Patience,
     *,
+    at_once: bool = False,
     even_if_moving: bool = False,
     guard: Callable[[], Script[Any]] | None = None,
 ) -> Script[Any]:
@@ -120,58 +165,112 @@ def carry_out(
 
     `guard` runs right before each order and raises GiveUp if it must not be given any more.
 
-    What is already so is not ordered. After a lost answer it is ordered again only if the looks show that nothing
-    happened: these four orders do no harm when they are given twice.
+    What is already so is not ordered; `at_once` says that it was seen in this run not to be so, which saves a look.
+    After a lost answer it is ordered again only if the looks show that nothing happened: these four orders do no harm
+    when they are given twice.
+
+    What the thing itself shows decides, and one list call shows it for many; the job is asked only while the thing
+    stands still without having got there, for only the job can say that it failed.
     """
     deadline = (yield Now()) + patience.limit_seconds
-    tried = _Tried()
-    quiet_until = deadline - patience.limit_seconds
+    tried = (yield from _give_at_once(order, patience, guard, deadline)) if at_once else _Tried()
+    look = replace(goal.look, max_age_seconds=JUST_SEEN_SECONDS)
     while True:
-        seen = yield goal.look
+        seen = yield look
+        look = goal.look
         now = yield Now()
+        move = _Move.WAIT
         if isinstance(seen, ErrorInfo):
             if seen.kind not in PASSING:
                 raise GiveUp(seen)
         elif goal.met(seen):
+            if tried.at:
+                yield Learn(_work(order), 0, now - tried.at)
             return seen
         elif goal.hopeless(seen):
             raise GiveUp(_stuck(goal, seen))
-        elif now >= quiet_until and (even_if_moving or not goal.moving(seen)):
-            if tried.refused is not None:
-                raise GiveUp(tried.refused)
-            if guard is not None:
-                yield from guard()
-            tried = yield from _try(order, patience, deadline)
+        else:
+            move = _next_move(tried, patience, now, stands_still=even_if_moving or not goal.moving(seen))
+        if now >= deadline or (move is _Move.GIVE_UP and tried.refused):
+            raise GiveUp(tried.refused or tried.not_taken or _late(goal, patience, seen), timed_out=now >= deadline)
+        if move is _Move.ORDER:
+            tried = yield from _give(order, tried, patience, guard)
             even_if_moving = False
-            quiet_until = (yield Now()) + (patience.settle_seconds if tried.settle else 0.0)
+        elif move is _Move.ASK_JOB and (yield from _has_ended(order, tried, patience)):
             continue
-        if now >= deadline:
-            raise GiveUp(_late(goal, patience, seen), timed_out=True)
-        yield Pause(patience.interval_seconds, poll=True)
+        yield from _wait(order, tried, patience, deadline)
 
 
-def _try(order: Order, patience: Patience, deadline: float) -> Script[_Tried]:
-    """Give the order and follow its job to the end."""
+def _give_at_once(
+    order: Order, patience: Patience, guard: Callable[[], Script[Any]] | None, deadline: float
+) -> Script[_Tried]:
+    """A refusal is not final: it may have changed since it was seen, and the first look will tell."""
+    tried = replace((yield from _give(order, _Tried(), patience, guard)), refused=None)
+    yield from _wait(order, tried, patience, deadline)
+    return tried
+
+
+def _next_move(tried: _Tried, patience: Patience, now: float, *, stands_still: bool) -> _Move:
+    """What to do about a goal that is not met."""
+    if tried.job_id:
+        return _Move.ASK_JOB if stands_still or now >= tried.at + patience.settle_seconds else _Move.WAIT
+    if tried.refused:
+        patient_until = tried.quiet_until + (0.0 if stands_still else patience.settle_seconds)
+        return _Move.GIVE_UP if now >= patient_until else _Move.WAIT
+    return _Move.ORDER if stands_still and now >= tried.quiet_until else _Move.WAIT
+
+
+def _give(order: Order, before: _Tried, patience: Patience, guard: Callable[[], Script[Any]] | None) -> Script[_Tried]:
+    if guard is not None:
+        yield TakeTurn(type(order))
+        yield from in_one_go(guard)
+    alone = before.alone
+    if alone and isinstance(order, (StopServer, StartServer)):
+        order = replace(order, alone=True)
     answer: Accepted | ErrorInfo = yield order
+    now = yield Now()
+    settled = now + patience.settle_seconds
     if isinstance(answer, Accepted):
-        failed = (yield from _job_end(answer.job_id, patience, deadline)) if answer.job_id else None
-        return _Tried(failed, settle=failed is None)
-    if answer.kind not in PASSING or (yield Now()) >= deadline:
-        return _Tried(answer, settle=answer.code.lower() in DONE_ALREADY)
-    yield Pause(answer.retry_after_seconds or patience.interval_seconds)
-    return _Tried(settle=answer.kind is Failure.LOST)
+        return _Tried(answer.job_id, answer.shared, at=now, quiet_until=settled)
+    if answer.kind not in PASSING:
+        return _Tried(refused=answer, quiet_until=settled if answer.code.lower() in DONE_ALREADY else now)
+    if answer.kind is Failure.LOST:
+        return _Tried(quiet_until=settled, alone=alone)
+    return _Tried(not_taken=answer, alone=alone)
 
 
-def _job_end(job_id: str, patience: Patience, deadline: float) -> Script[ErrorInfo | None]:
-    while True:
+def _has_ended(order: Order, tried: _Tried, patience: Patience) -> Script[bool]:
+    """Ask the job. One that cannot be read any more counts as ended: what the thing itself shows decides."""
+    job = yield Look(Thing.ECS_JOB, tried.job_id)
+    if isinstance(job, ErrorInfo) and job.kind not in (Failure.MISSING, Failure.REFUSED, Failure.DENIED):
+        return False
+    if isinstance(job, Job) and job.state is JobState.RUNNING:
+        return False
+    now = yield Now()
+    tried.job_id, tried.quiet_until = "", now + patience.settle_seconds
+    if isinstance(job, Job) and job.state is JobState.FAILED:
+        if tried.shared and _server_of(order) not in job.failed_server_ids:
+            tried.alone = True  # perhaps another server's failure: it is ordered once more for this one alone
+        else:
+            tried.refused, tried.quiet_until = job_error(job), now
+    return True
+
+
+def _wait(order: Order, tried: _Tried, patience: Patience, deadline: float) -> Script[None]:
+    if tried.job_id:
+        yield Await(_work(order), 0, tried.at, deadline, patience.interval_seconds)
+    elif tried.not_taken and tried.not_taken.retry_after_seconds:
+        yield Pause(tried.not_taken.retry_after_seconds)
+    else:
         yield Pause(patience.interval_seconds, poll=True)
-        job = yield Look(Thing.ECS_JOB, job_id)
-        if isinstance(job, Job) and job.state is not JobState.RUNNING:
-            return None if job.state is JobState.SUCCEEDED else job_error(job)
-        if isinstance(job, ErrorInfo) and job.kind in (Failure.MISSING, Failure.REFUSED, Failure.DENIED):
-            return None  # the job cannot be read any more: what the thing itself shows decides
-        if (yield Now()) >= deadline:
-            return None
+
+
+def _work(order: Order) -> str:
+    return type(order).__name__
+
+
+def _server_of(order: Order) -> str:
+    return order.server_id if isinstance(order, (StopServer, StartServer)) else ""
 
 
 def job_error(job: Job) -> ErrorInfo:

@@ -28,7 +28,8 @@ def parse(text: str) -> float:
     seconds = "" if clock.count(":") == 2 else ":00"
     zone = (match["zone"] or "Z").replace("Z", "+0000").replace(":", "")
     try:
-        whole = datetime.strptime(f"{match['date']}T{clock}{seconds}{zone}", "%Y-%m-%dT%H:%M:%S%z")
+        # not strptime, which takes 20 times as long: a plan reads the times of tens of thousands of backups
+        whole = datetime.fromisoformat(f"{match['date']}T{clock}{seconds}{zone[:3]}:{zone[3:]}")
     except ValueError as error:
         raise ValueError(f"{text!r} is not a time like 2026-01-31T04:05:06Z: {error}") from None
     found = whole.timestamp() + float(f"0.{match['fraction'] or 0}")

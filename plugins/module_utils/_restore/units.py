@@ -14,7 +14,7 @@ from .commands import Holder, Script
 from .disks import recover_disk
 from .hss import HssUnit, recover_hss
 from .mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing, mark_key
-from .outcome import DiskUnit, Restore, Rules, ServerUnit, State
+from .outcome import DiskUnit, Restore, Rules, ServerUnit, State, Tally
 from .planning import Plan, PlannedRestore, PlannedTarget
 from .servers import recover_server
 
@@ -44,10 +44,10 @@ def _script(unit: Unit, rules: Rules) -> Script[None]:
 
 def unit_failed(unit: Unit) -> bool:
     error = None if isinstance(unit, DiskUnit) else unit.error
-    return error is not None or any(restore.state is not State.RESTORED for restore in unit.restores)
+    return error is not None or any(restore.state is not State.RESTORED or restore.error for restore in unit.restores)
 
 
-def divide(plan: Plan, waves: Collection[int]) -> list[Work]:
+def divide(plan: Plan, waves: Collection[int], tally: Tally) -> list[Work]:
     """The work of these waves (all if none are named), the longest units of a wave first: they decide when it ends."""
     numbers = sorted({target.wish.wave for target in plan.targets})
     found = []
@@ -57,6 +57,9 @@ def divide(plan: Plan, waves: Collection[int]) -> list[Work]:
         units = [(t, unit) for t in plan.targets if t.wish.wave == wave for unit in _units(t, plan.run_id)]
         units.sort(key=lambda pair: -max((restore.size_gb for restore in pair[1].restores), default=0))
         found.append(Work(wave, tuple(units)))
+    for restore in (restore for work in found for _t, unit in work.units for restore in unit.restores):
+        restore.tally = tally
+        tally.total += 1
     return found
 
 

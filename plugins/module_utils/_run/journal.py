@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +29,7 @@ from .._restore.mark import (
     LONE_DISK_KEY,
     OWNER_KEY,
     PREFIX,
+    REMOVED,
     Lease,
     Mark,
     Owner,
@@ -162,7 +164,9 @@ class CloudJournal:
         owner = decode_owner(metadata.get(OWNER_KEY))
         if owner is not None and owner.nonce == self._owner.nonce:
             return None
-        return _taken(holder, f"{owner.run_id} of {owner.host}" if owner else "its marks were removed")
+        if owner is None:
+            return replace(_taken(holder, "its marks were removed"), code=REMOVED)
+        return _taken(holder, f"{owner.run_id} of {owner.host}")
 
     def renew(self) -> ErrorInfo | None:
         return self._write_lease(self._owner.nonce, self._cloud_time())
@@ -243,6 +247,22 @@ class FileJournal:
         return None
 
     def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None:
+        if not claim:
+            return self._append(holder, marks)
+        with _only_one(self._path.parent):
+            return self._taken(holder, marks) or self._append(holder, marks)
+
+    def _taken(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> ErrorInfo | None:
+        """Whether another run of this folder that is at work has an open mark for one of these."""
+        wanted = {_about(holder, key) for key, _mark in marks}
+        for path in self._path.parent.glob(f"*{FILE_SUFFIX}"):
+            if path != self._path and _is_locked(path):
+                last = {about: mark for about, mark in _read_file(path) if about in wanted and mark is not None}
+                if any(mark.open for mark in last.values()):
+                    return _taken(holder, f"{_run_of(path)}, another process of this controller")
+        return None
+
+    def _append(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> ErrorInfo | None:
         now = self._clock.now()
         lines = [
             json.dumps({"holder": str(holder), "key": key, "mark": encode(replace(mark, at=now))})
@@ -283,13 +303,20 @@ def read_files(directory: Path) -> FileMarks:
     at_work = set()
     for path in sorted(directory.glob(f"*{FILE_SUFFIX}")) if directory.is_dir() else ():
         if _is_locked(path):
-            at_work.add(unquote(path.name.removesuffix(FILE_SUFFIX)))
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            about, mark = _read_line(line)
+            at_work.add(_run_of(path))
+        for about, mark in _read_file(path):
             # as in the cloud, the mark of a run that took another one over stands in that one's place
             if mark is not None and (about not in last or mark.at >= last[about].at):
                 last[about] = mark
     return FileMarks({about: (mark,) for about, mark in last.items()}, frozenset(at_work))
+
+
+def _run_of(path: Path) -> str:
+    return unquote(path.name.removesuffix(FILE_SUFFIX))
+
+
+def _read_file(path: Path) -> Iterator[tuple[str, Mark | None]]:
+    return map(_read_line, path.read_text(encoding="utf-8", errors="replace").splitlines())
 
 
 def _read_line(line: str) -> tuple[str, Mark | None]:
@@ -300,9 +327,25 @@ def _read_line(line: str) -> tuple[str, Mark | None]:
         mark = decode(entry["mark"], server_id=name if kind == "server" else "")
     except (ValueError, TypeError, KeyError, AttributeError):
         return "", None
+    return _about(Holder(kind, name), key), mark
+
+
+def _about(holder: Holder, key: str) -> str:
+    """What the mark under this key is about: a disk's id, or a server that HSS restores."""
     if key == LONE_DISK_KEY:
-        return name, mark
-    return (f"{HSS_KEY}:{name}" if key == HSS_KEY else key.removeprefix(PREFIX)), mark
+        return holder.id
+    return f"{HSS_KEY}:{holder.id}" if key == HSS_KEY else key.removeprefix(PREFIX)
+
+
+@contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    """One process at a time looks at the other runs of the folder and makes its claim."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _is_locked(path: Path) -> bool:

@@ -14,9 +14,9 @@ from .._cloud.api import Api
 from .._restore import report
 from .._restore.batch import Batch
 from .._restore.commands import Holder
-from .._restore.mark import Standing
+from .._restore.mark import HSS_KEY, Standing
 from .._restore.model import Backup, ChildBackup
-from .._restore.outcome import Rules
+from .._restore.outcome import Rules, Tally
 from .._restore.planning import Plan, PlannedTarget, make_plan
 from .._restore.preflight import ERROR, Problem
 from .._restore.times import from_cloud, iso
@@ -24,7 +24,7 @@ from .._restore.units import Work, divide
 from .._restore.wishes import Terms, Wish
 from .clock import Clock
 from .driver import Driver, Line, keep_lease
-from .journal import CloudJournal, FileJournal, Journal
+from .journal import CloudJournal, FileJournal, FileMarks, Journal, read_files
 from .survey import survey
 from .workers import Workers
 
@@ -73,15 +73,17 @@ def recover(
     shell: Shell, approved_plan: Mapping[str, Any], options: RunOptions, *, dry_run: bool = False
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Carry a plan out and return its result and its diff. Raises NotReady, CloudError."""
+    known = _file_marks(options)
     plan = _check_again(shell, approved_plan, options)
     _approved(plan, options)
-    works = divide(plan, options.waves)
+    tally = Tally()
+    works = divide(plan, options.waves, tally)
     diff = report.planned_changes(plan, options.waves)
     if dry_run or not any(work.units for work in works):
         _foresee(works)
         return {**report.result(plan, works, ()), "failed": False}, diff
     timeline: list[dict[str, Any]] = []
-    _carry_out(shell, plan, works, options, timeline)
+    _carry_out(shell, plan, works, options, known, timeline=timeline, tally=tally)
     return report.result(plan, works, timeline), diff
 
 
@@ -114,6 +116,8 @@ def _check_again(shell: Shell, given: Mapping[str, Any], options: RunOptions) ->
     problems = [problem for problem in (*plan.problems, *_moved(plan, given)) if problem.target not in elsewhere]
     if any(problem.severity == ERROR for problem in problems):
         raise NotReady("the plan cannot be carried out; nothing was changed", problems)
+    if given.get("ready") is False:  # it names backups that were chosen although something stood against it
+        raise NotReady("the plan was not ready when it was made; nothing was changed; make a new plan")
     return plan
 
 
@@ -155,7 +159,14 @@ def _has_work(target: PlannedTarget) -> bool:
 
 
 def _carry_out(
-    shell: Shell, plan: Plan, works: Sequence[Work], options: RunOptions, timeline: list[dict[str, Any]]
+    shell: Shell,
+    plan: Plan,
+    works: Sequence[Work],
+    options: RunOptions,
+    known: FileMarks,
+    *,
+    timeline: list[dict[str, Any]],
+    tally: Tally,
 ) -> None:
     def tell(line: Line) -> None:
         timeline.append(
@@ -172,13 +183,16 @@ def _carry_out(
     journal = make_journal(shell, plan.run_id, options.journal_dir)
     if failure := journal.open(_anchor(works)):
         raise NotReady(f"the run could not be announced, so nothing was changed: {failure}")
+    if _moved_on(plan, known, _file_marks(options)):
+        journal.close()
+        raise NotReady("another process has worked on this plan since it was checked; run the same playbook again")
     driver = Driver(
         shell.api,
         clock=shell.clock,
         workers=shell.workers,
         journal=journal,
         tell=tell,
-        show_progress=lambda now: shell.show(report.progress(works, now)),
+        show_progress=lambda now: shell.show(report.progress(tally, now)),
         progress_interval_seconds=options.progress_interval_seconds,
     )
     batch = Batch(
@@ -192,6 +206,16 @@ def _carry_out(
         journal.close()
     finally:
         shell.workers.close()
+
+
+def _file_marks(options: RunOptions) -> FileMarks:
+    return read_files(options.journal_dir) if options.journal_dir else FileMarks({}, frozenset())
+
+
+def _moved_on(plan: Plan, before: FileMarks, now: FileMarks) -> bool:
+    """Whether marks of the plan were written between its check and the lock of the journal."""
+    about = [restore.case.volume_id or f"{HSS_KEY}:{restore.case.server_id}" for restore in plan.restores]
+    return any(before.marks.get(key) != now.marks.get(key) for key in about)
 
 
 def make_journal(shell: Shell, run_id: str, directory: Path | None) -> Journal:
@@ -226,7 +250,7 @@ def read_plan(given: Mapping[str, Any]) -> tuple[list[Wish], Terms, dict[str, Ba
         for target in wave["targets"]:
             wishes.append(_wish(target))
             if target["method"] == "hss":
-                known |= {r["backup_id"]: _hss_backup(r) for r in target["restores"] if r["backup_id"]}
+                known |= {r["backup_id"]: _hss_backup(r) for r in target["restores"] if r["mappings"] or r["unmapped"]}
     return wishes, terms, known
 
 

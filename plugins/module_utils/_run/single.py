@@ -18,7 +18,7 @@ from .._restore.disks import follow_disk, recover_disk
 from .._restore.hss import HssUnit, follow_server, open_records, recover_hss
 from .._restore.mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing
 from .._restore.model import Backup
-from .._restore.outcome import DiskUnit, Restore, Rules, State
+from .._restore.outcome import GOOD, DiskUnit, Restore, Rules, State
 from .._restore.planning import Plan, hss_standing, make_plan, map_children
 from .._restore.preflight import ERROR, Case, Limits, Problem, examine
 from .._restore.times import from_cloud, iso
@@ -433,7 +433,7 @@ def _already(backup_id: str, mark: Mark, **ids: str) -> dict[str, Any]:
 def _outcome(restore: Restore) -> dict[str, Any]:
     """What a single module returns."""
     shown = report.restore(restore)
-    failed = restore.state not in report.GOOD
+    failed = restore.state not in GOOD
     result = {key: value for key, value in shown.items() if key not in ("target", "method", "device")}
     result["job_id"] = (restore.handle or {}).get("job_id")
     result["msg"] = str(restore.error) if restore.error else f"{restore.name}: {restore.state.value}"

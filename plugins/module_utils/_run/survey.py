@@ -73,21 +73,17 @@ def survey(
 
 
 def _servers(api: Api, wishes: Sequence[Wish], disks: Mapping[str, Disk], files: FileMarks | None) -> dict[str, Server]:
-    """The servers of the plan. A detached disk may have left its mark at any server, so then all of them are read."""
+    """The servers of the plan. A detached disk may have left its mark at any server, so then all of them are read; a
+    mark on the disk itself proves nothing, for it may have come out of a backup."""
     wanted = {wish.server_id for wish in wishes if wish.server_id}
     wanted |= {attachment.server_id for disk in disks.values() for attachment in disk.attachments}
     if files is not None:
         wanted |= {m.server_id for d in disks for m in files.marks.get(d, ()) if m.server_id}
-    elif any(not disk.attachments and not _own_mark(disk) for disk in disks.values()):
+    elif any(not disk.attachments for disk in disks.values()):
         every = ecs.all_servers(api)
         wanted |= {s.id for s in every.values() if any(volume_id in disks for volume_id, _mark in marks_at(s))}
         return {server_id: every[server_id] for server_id in sorted(wanted) if server_id in every}
     return ecs.servers(api, sorted(wanted)) if wanted else {}
-
-
-def _own_mark(disk: Disk) -> Mark | None:
-    mark = decode(disk.metadata.get(LONE_DISK_KEY))
-    return mark if mark and mark.open else None
 
 
 # -- restore points ----------------------------------------------------------------------------------------------------
@@ -143,8 +139,8 @@ def _hss_backups(
         if wish.backup_id == points.LATEST:
             found = {backup.id: backup for backup in hss.backups(api, wish.server_id)}
         for backup_id in _worth_a_detail(wish, terms, begun, found):
+            listed = found.pop(backup_id, None)  # without its details it is no point to restore from
             detail = hss.backup(api, backup_id)
-            listed = found.get(backup_id)
             found[backup_id] = (
                 replace(
                     detail, ransomware_alert=listed.ransomware_alert, created_at=listed.created_at or detail.created_at

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol
 
-LANES: Mapping[str, int] = {"hss": 2}
-"""Threads per lane. HSS has its own: waiting for its few calls a minute must not keep other calls waiting."""
-DEFAULT_LANE_THREADS = 8
+LANE_THREADS = 16
+"""Each API has a lane of its own, so that waiting for the rate limit of one keeps no call of another waiting."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Done:
 
 
 class Workers(Protocol):
-    def submit(self, lane: str, key: Any, call: Callable[[], Any]) -> None: ...
+    def submit(self, lane: str, key: Any, call: Callable[[], Any], *, rank: int = 0) -> None:
+        """Of calls that wait in the same lane those of a lower rank go first."""
 
     def results(self, timeout_seconds: float | None) -> list[Done]:
         """Everything that has ended, waiting for the first up to the time-out; None waits as long as it takes."""
@@ -34,25 +35,32 @@ class Workers(Protocol):
     def close(self) -> None: ...
 
 
+Job = tuple[Any, Callable[[], Any]]
+_Line = queue.PriorityQueue[tuple[int, int, "Job | None"]]
+_LAST = 1 << 60
+
+
 class ThreadWorkers:
     """Threads that are started as they are needed, a fixed number for each lane at most."""
 
-    def __init__(self, lanes: Mapping[str, int] | None = None) -> None:
-        self._limits = LANES if lanes is None else lanes
-        self._lanes: dict[str, queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None]] = {}
+    def __init__(self, lane_threads: int = LANE_THREADS) -> None:
+        self._lane_threads = lane_threads
+        self._lanes: dict[str, _Line] = {}
         self._threads: dict[str, int] = {}
+        self._serial = count()
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._lock = threading.Lock()
 
-    def submit(self, lane: str, key: Any, call: Callable[[], Any]) -> None:
-        name = lane if lane in self._limits else ""
+    def submit(self, lane: str, key: Any, call: Callable[[], Any], *, rank: int = 0) -> None:
         with self._lock:
-            line = self._lanes.setdefault(name, queue.SimpleQueue())
-            started = self._threads.get(name, 0)
-            if started < self._limits.get(name, DEFAULT_LANE_THREADS):
-                self._threads[name] = started + 1
+            if lane not in self._lanes:
+                self._lanes[lane] = queue.PriorityQueue()
+            line = self._lanes[lane]
+            line.put((rank, next(self._serial), (key, call)))
+            started = self._threads.get(lane, 0)
+            if started < self._lane_threads:
+                self._threads[lane] = started + 1
                 threading.Thread(target=self._work, args=(line,), daemon=True).start()
-        line.put((key, call))
 
     def results(self, timeout_seconds: float | None) -> list[Done]:
         try:
@@ -64,14 +72,14 @@ class ThreadWorkers:
         return found
 
     def close(self) -> None:
-        """Let every thread end after the call that it is in."""
+        """Let every thread end after the calls that were given to it."""
         with self._lock:
-            for name, line in self._lanes.items():
-                for _thread in range(self._threads.get(name, 0)):
-                    line.put(None)
+            for lane, line in self._lanes.items():
+                for _thread in range(self._threads.get(lane, 0)):
+                    line.put((_LAST, next(self._serial), None))
 
-    def _work(self, line: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None]) -> None:
-        while (job := line.get()) is not None:
+    def _work(self, line: _Line) -> None:
+        while (job := line.get()[2]) is not None:
             key, call = job
             try:
                 done = Done(key, call())

@@ -318,6 +318,8 @@ def test_a_quoted_canonical_request_loses_its_token() -> None:
     ("text", "gone"),
     [
         ("Cannot reach http://user:geheim@proxy.example:3128/", "geheim"),
+        ("407 GET /|Proxy-Authorization:Basic dXNlcjpnZWhlaW0=|Host:x", "dXNlcjpnZWhlaW0"),
+        ('{\\"authorization\\": \\"Bearer abc.def-ghi\\"}', "abc.def"),
         ('{"X-Auth-Token": "abcdef"}', "abcdef"),
         ("X-Subject-Token=abcdef", "abcdef"),
         ("Access=AK, SignedHeaders=host, Signature=0123456789abcdef0123", "0123456789abcdef"),

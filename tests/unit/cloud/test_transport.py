@@ -192,6 +192,70 @@ def test_many_threads(serve: Callable[..., RawServer], http: transport.RequestsH
     assert got == {number: str(number).encode() for number in range(80)}
 
 
+def senders() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "hwcloud-http"]
+
+
+def wait_until(met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_threads_are_used_again_and_end_with_the_client(
+    serve: Callable[..., RawServer], make_http: Callable[..., transport.RequestsHttp]
+) -> None:
+    others = set(senders())
+    http = make_http()
+    server = serve(says(GOOD, keep=True))
+    for _unused in range(5):
+        http.send(request(server.url), timeout_seconds=5)
+    [own] = set(senders()) - others
+    http.close()
+    wait_until(lambda: not own.is_alive())
+
+
+def test_a_thread_that_nobody_waits_for_ends(
+    serve: Callable[..., RawServer], http: transport.RequestsHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT_SECONDS", 0.1)
+    others = set(senders())
+    free = threading.Event()
+
+    def late(connection: socket.socket, asked: bytes) -> bool:
+        if b"/slow" in asked:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+            while not free.wait(0.05):
+                connection.sendall(b" ")
+            return False
+        connection.sendall(GOOD)
+        return True
+
+    server = serve(late)
+    with pytest.raises(transport.AnswerLost, match="no whole answer"):
+        http.send(request(server.url + "/slow"), timeout_seconds=0.3)
+    assert http.send(request(server.url), timeout_seconds=5).body == b"{}", "the next answer is its own"
+    free.set()
+    wait_until(lambda: len(set(senders()) - others) == 1)
+
+
+@pytest.mark.parametrize(("method", "body", "length"), [("POST", b"abc", 3), ("POST", None, 0), ("DELETE", None, 0)])
+def test_a_change_tells_its_length(
+    method: str, body: bytes | None, length: int, serve: Callable[..., RawServer], http: transport.RequestsHttp
+) -> None:
+    server = serve(says(GOOD))
+    http.send(request(server.url, method, body), timeout_seconds=5)
+    lines = server.requests[0].partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
+    assert lines.count(b"content-length: %d" % length) == 1
+
+
+def test_headers_go_out_as_they_are_signed(serve: Callable[..., RawServer], http: transport.RequestsHttp) -> None:
+    server = serve(says(GOOD))
+    http.send(transport.HttpRequest("GET", server.url, {"X-Name": "Zürich 東京"}), timeout_seconds=5)
+    assert "X-Name: Zürich 東京".encode() in server.requests[0].split(b"\r\n")
+
+
 def test_chunked_answers(serve: Callable[..., RawServer], http: transport.RequestsHttp) -> None:
     server = serve(says(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4\r\n":1}\r\n0\r\n\r\n'))
     assert http.send(request(server.url), timeout_seconds=5).body == b'{"a":1}'
@@ -349,9 +413,10 @@ def test_connecting_that_takes_too_long_has_sent_nothing(
             http.send(request(f"http://127.0.0.1:{listener.getsockname()[1]}/", "POST", b"{}"), timeout_seconds=5)
 
 
-def test_a_header_that_is_no_header(http: transport.RequestsHttp) -> None:
-    broken = transport.HttpRequest("GET", "http://127.0.0.1:1/", {"X-Auth-Token": f"{TOKEN}\nX: y"})
-    with pytest.raises(transport.NotSent) as caught:
+@pytest.mark.parametrize("value", [f"{TOKEN}\nX: y", f"{TOKEN}\r", f"{TOKEN}\n", f" {TOKEN}"])
+def test_a_header_that_is_no_header(value: str, http: transport.RequestsHttp) -> None:
+    broken = transport.HttpRequest("GET", "http://127.0.0.1:1/", {"X-Auth-Token": value})
+    with pytest.raises(transport.NotSent, match="malformed header") as caught:
         http.send(broken, timeout_seconds=5)
     assert TOKEN not in scripted.all_texts([caught.value])
 

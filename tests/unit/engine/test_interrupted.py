@@ -215,7 +215,7 @@ def _first_call_after(api: str, times: int, wish: Wish) -> int:
     """The first poll of a run after it has sent this order so many times."""
     seen = world()
     seen.recover([wish])
-    polls = ("vbs.show_job", "hss.list_operation_logs", "ecs.show_job")
+    polls = ("evs.show_volume", "evs.list_volumes", "hss.list_operation_logs")
     log = [entry.api for entry in seen.cloud.log]
     run = log.index("iam.create_token", 1)  # before it: the plan
     last = [n for n, name in enumerate(log) if name == api][times - 1]

@@ -106,7 +106,7 @@ def test_what_failed_once_may_fail_again_before_it_is_submitted() -> None:
     named = replace(ARCHIVE, volumes=((disk_id(3), backup_id(3)),))
     again = seen.recover([named])
     assert again["summary"] == {"failed": 1}
-    assert "is error instead of available" in again["targets"]["archive"]["msg"]
+    assert "backup status is unavailable" in again["targets"]["archive"]["msg"]
     seen.act("set_backup", backup_id=backup_id(3), status="available")
     assert seen.recover([named])["summary"] == {"restored": 1}
 

@@ -26,6 +26,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome 
     Restore,
     ServerUnit,
     State,
+    Tally,
 )
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.planning import Plan
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.units import Unit, Work, divide, unit_failed
@@ -55,7 +56,7 @@ FAILURE = ErrorInfo(Failure.REFUSED, "the backend said no", code="VBS.0007", rem
 
 
 def units(found: Plan) -> list[Unit]:
-    return [unit for work in divide(found, ()) for _target, unit in work.units]
+    return [unit for work in divide(found, (), Tally()) for _target, unit in work.units]
 
 
 def server_unit(found: Plan) -> ServerUnit:
@@ -141,8 +142,8 @@ def test_the_largest_disks_of_a_wave_come_first() -> None:
 
 def test_waves_in_order_and_only_those_that_are_wanted() -> None:
     found = plan(vbs_wish("late", wave=3), vbs_wish("early", LONE, wave=1))
-    assert [work.wave for work in divide(found, ())] == [1, 3]
-    assert [work.wave for work in divide(found, (3, 7))] == [3]
+    assert [work.wave for work in divide(found, (), Tally())] == [1, 3]
+    assert [work.wave for work in divide(found, (3, 7), Tally())] == [3]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_whole_server_that_was_begun_is_remembered_as_it_was_found() -> None:
 
 
 def test_parts_carry_what_the_batch_has_to_know() -> None:
-    (work,) = divide(plan(vbs_wish(critical=True, group="erp")), ())
+    (work,) = divide(plan(vbs_wish(critical=True, group="erp")), (), Tally())
     (part,) = work.parts(rules=None)  # type: ignore[arg-type]
     assert (part.critical, part.group, part.failed()) == (True, "erp", True)
 
@@ -188,7 +189,7 @@ def test_a_server_that_was_not_put_back_is_a_failure_although_its_disks_are_rest
 
 def ended(found: Plan, *states: State, **changes: Any) -> dict[str, Any]:
     """The result of a run in which the restores ended like this, in order."""
-    works: list[Work] = divide(found, ())
+    works: list[Work] = divide(found, (), Tally())
     every = [item for work in works for _target, unit in work.units for item in unit.restores]
     for item, state in zip(every, states, strict=True):
         item.started_at = NOW
@@ -281,7 +282,7 @@ def test_a_plan_that_is_done_says_so_and_how_to_do_it_again() -> None:
 def test_attaching_what_was_restored_before_is_a_change() -> None:
     """It was restored by an earlier process; this one puts it back, and it ended during this task."""
     found = plan(vbs_wish("db01", ROOT), shown=survey(marked((ROOT, mark(Phase.RESTORED))), free(ROOT)))
-    works = divide(found, ())
+    works = divide(found, (), Tally())
     (restore,) = works[0].units[0][1].restores
     restore.end(State.RESTORED, NOW)
     assert report.result(found, works, ())["changed"] is False
@@ -291,14 +292,14 @@ def test_attaching_what_was_restored_before_is_a_change() -> None:
 
 def test_only_the_waves_of_this_run_are_in_its_result() -> None:
     found = plan(vbs_wish("late", wave=2), vbs_wish("early", LONE, wave=1))
-    shown = report.result(found, divide(found, (1,)), ())
+    shown = report.result(found, divide(found, (1,), Tally()), ())
     assert list(shown["targets"]) == ["early"]
     assert [item["target"] for item in shown["restores"]] == ["early"]
 
 
 def test_a_server_is_shown_as_found_and_left() -> None:
     found = plan(vbs_wish("db01", ROOT))
-    works = divide(found, ())
+    works = divide(found, (), Tally())
     unit = works[0].units[0][1]
     assert isinstance(unit, ServerUnit)
     unit.left, unit.error = "SHUTOFF", FAILURE
@@ -341,11 +342,14 @@ def test_the_diff_names_what_a_disk_holds_by_its_mark_and_leaves_out_what_is_fin
 
 
 def test_the_line_of_progress() -> None:
-    works = divide(plan(vbs_wish(), vbs_wish("lone", LONE)), ())
+    tally = Tally()
+    works = divide(plan(vbs_wish(), vbs_wish("lone", LONE)), (), tally)
     items: list[Restore] = [item for work in works for _target, unit in work.units for item in unit.restores]
-    assert report.progress(works, NOW) == "0 of 3 done, 0 running, 3 waiting"
-    items[0].started_at = items[1].started_at = NOW
+    assert report.progress(tally, NOW) == "0 of 3 done, 0 running, 3 waiting"
+    items[0].begin(NOW)
+    items[1].begin(NOW)
     items[0].end(State.FAILED, NOW + 5, FAILURE)
-    assert report.progress(works, NOW + 65) == (
+    items[0].end(State.FAILED, NOW + 6, FAILURE)  # told twice, counted once
+    assert report.progress(tally, NOW + 65) == (
         "1 of 3 done, 1 running, 1 waiting, 1 not restored, longest running 65 s"
     )

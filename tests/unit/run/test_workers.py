@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.workers import (
-    DEFAULT_LANE_THREADS,
-    LANES,
+    LANE_THREADS,
     Done,
     ThreadWorkers,
 )
@@ -64,30 +63,44 @@ def collect(workers: ThreadWorkers, number: int) -> list[Done]:
     return found
 
 
-@pytest.mark.parametrize(("lane", "limit"), [("", DEFAULT_LANE_THREADS), ("hss", LANES["hss"]), ("other", 8)])
-def test_a_lane_has_no_more_threads_than_its_limit(pool: ThreadWorkers, lane: str, limit: int) -> None:
+@pytest.mark.parametrize("limit", [1, 3, LANE_THREADS])
+def test_a_lane_has_no_more_threads_than_its_limit(limit: int) -> None:
+    pool = ThreadWorkers(limit)
     gate = Gate()
     for number in range(limit + 5):
-        pool.submit(lane, number, gate)
+        pool.submit("lane", number, gate)
     gate.wait_for(limit)
     gate.open()
     assert {done.key for done in collect(pool, limit + 5)} == set(range(limit + 5))
     assert gate.most == limit
+    pool.close()
 
 
 def test_a_lane_that_is_full_does_not_hold_up_another(pool: ThreadWorkers) -> None:
     gate = Gate()
-    for number in range(LANES["hss"] + 3):
+    for number in range(LANE_THREADS + 3):
         pool.submit("hss", number, gate)
-    gate.wait_for(LANES["hss"])
+    gate.wait_for(LANE_THREADS)
     pool.submit("", "quick", lambda: "here")
     assert pool.results(PATIENCE_SECONDS) == [Done("quick", "here")]
     gate.open()
-    collect(pool, LANES["hss"] + 3)
+    collect(pool, LANE_THREADS + 3)
+
+
+def test_those_of_a_lower_rank_go_first_and_equals_in_their_order() -> None:
+    workers = ThreadWorkers(1)
+    gate = Gate()
+    workers.submit("", "first", gate)
+    gate.wait_for(1)
+    for key, rank in (("late", 5), ("early", 1), ("early too", 1), ("urgent", -1)):
+        workers.submit("", key, lambda: None, rank=rank)
+    gate.open()
+    assert [done.key for done in collect(workers, 5)] == ["first", "urgent", "early", "early too", "late"]
+    workers.close()
 
 
 def test_results_come_with_their_key_and_all_that_are_there() -> None:
-    workers = ThreadWorkers({"": 1})
+    workers = ThreadWorkers(1)
     for number in range(4):
         workers.submit("", f"k{number}", lambda number=number: number * 10)
     assert [(done.key, done.value) for done in collect(workers, 4)] == [(f"k{n}", n * 10) for n in range(4)]
@@ -100,7 +113,7 @@ def test_nothing_to_tell_is_told_after_the_time_out(pool: ThreadWorkers) -> None
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("x"), KeyboardInterrupt(), SystemExit(3)])
 def test_a_bug_is_handed_on_and_the_thread_goes_on(bug: BaseException) -> None:
-    workers = ThreadWorkers({"": 1})
+    workers = ThreadWorkers(1)
 
     def fail() -> Any:
         raise bug

@@ -1,0 +1,275 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that stand still, meet others, or find marks of long ago: what seeds of the simulation showed, one test each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.commands import Holder
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark import (
+    LONE_DISK_KEY,
+    OWNER_KEY,
+    Mark,
+    Phase,
+    encode,
+    mark_key,
+)
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
+from simulation.cases import ARCHIVE, DB, Before, backup_id, disk_id, restores, server_id, world
+from simulation.world import START, Crash, World
+
+A_NAP = 400.0
+"""Longer than a lease is good for."""
+
+
+def _after_each(seen: World, act: Callable[[Any], None]) -> None:
+    """Call `act` with every request that the cloud has processed, before its answer comes."""
+    handle = seen.cloud.handle
+
+    def watched(service: str, request: Any) -> Any:
+        response = handle(service, request)
+        act(request)
+        return response
+
+    seen.cloud.handle = watched  # type: ignore[method-assign]
+
+
+def _nap_after_the_second_look(seen: World, path: str, meanwhile: Callable[[], None]) -> None:
+    """The controller stands still between its look before the claim and the claim; the plan's look was the first."""
+    looks: list[str] = []
+
+    def nap(request: Any) -> None:
+        if request.method == "GET" and request.path.endswith(path):
+            looks.append(request.path)
+            if len(looks) == 1:
+                meanwhile()
+                seen.clock.sleep(A_NAP)
+
+    _after_each(seen, nap)
+
+
+def test_a_server_that_another_run_did_while_we_stood_still_is_left_alone() -> None:
+    """It was stopped and restored again over what had been written since, and the marks of that run were lost."""
+    seen = world()
+    done = encode(Mark(Phase.FINISHED, "b", "t", backup_id(1), at=START + 300))
+
+    def other_run() -> None:
+        marks = {mark_key(disk_id(number)): done for number in (1, 2)}
+        owner = {OWNER_KEY: "1|b|elsewhere|1.1|ffffffff|server:x|1"}
+        seen.act("set_metadata", server_id=server_id(1), metadata={**marks, **owner})
+
+    plan = seen.plan([DB]).as_dict()
+    _nap_after_the_second_look(seen, f"cloudservers/{server_id(1)}", other_run)
+    before = Before(seen)
+    result = seen.carry_out(plan)
+    assert "run b has begun" in result["targets"]["db01"]["msg"]
+    assert (before.differences(seen), restores(seen)) == ([], {})
+    assert seen.cloud.world.servers[server_id(1)].metadata[mark_key(disk_id(1))] == done
+
+
+def test_a_disk_that_another_run_did_while_we_stood_still_is_left_alone() -> None:
+    seen = world()
+    done = encode(Mark(Phase.FINISHED, "b", "t", backup_id(3), at=START + 300))
+    plan = seen.plan([ARCHIVE]).as_dict()
+    looks: list[str] = []
+
+    def nap(request: Any) -> None:
+        if request.method == "GET" and request.path.endswith(f"volumes/{disk_id(3)}"):
+            looks.append(request.path)
+            if len(looks) == 2:  # the first is the check of the plan
+                seen.act("set_metadata", volume_id=disk_id(3), metadata={LONE_DISK_KEY: done})
+                seen.clock.sleep(A_NAP)
+
+    _after_each(seen, nap)
+    result = seen.carry_out(plan)
+    assert "run b has begun" in result["targets"]["archive"]["msg"]
+    assert restores(seen) == {}
+    assert seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY] == done
+
+
+# -- a journal in files ------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    def now(self) -> float:
+        return START
+
+    def monotonic(self) -> float:
+        return START
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
+def _claimed(folder: Path, run: str, phase: Phase = Phase.BEGUN) -> tuple[FileJournal, Any]:
+    journal = FileJournal(folder, run, Clock())
+    holder = Holder("server", server_id(1))
+    assert journal.open(holder) is None
+    mark = Mark(phase, run, "t", backup_id(1), server_id=server_id(1))
+    return journal, journal.write(holder, [(mark_key(disk_id(1)), mark)], claim=True)
+
+
+def test_two_runs_of_one_folder_do_not_claim_the_same_disk(tmp_path: Path) -> None:
+    """Both planned before either had written anything."""
+    first, failure = _claimed(tmp_path, "one")
+    assert failure is None
+    second, failure = _claimed(tmp_path, "two")
+    assert "worked on by another run now (one," in str(failure)
+    second.close()
+    first.close()
+    third, failure = _claimed(tmp_path, "two")
+    assert failure is None, "a run that is not at work any more keeps nobody away"
+    third.close()
+
+
+def test_what_another_run_has_finished_is_no_claim(tmp_path: Path) -> None:
+    first, _none = _claimed(tmp_path, "one", Phase.FINISHED)
+    second, failure = _claimed(tmp_path, "two")
+    assert failure is None
+    second.close()
+    first.close()
+
+
+def test_a_plan_that_another_process_carried_out_since_its_check_is_refused(tmp_path: Path) -> None:
+    """The same run twice: the second had planned, was slow, and got the lock when the first had ended."""
+    seen = world()
+    plan = seen.plan([ARCHIVE], journal_dir=tmp_path).as_dict()
+    first = seen.cloud.handle
+    ran: list[bool] = []
+
+    def meanwhile(service: str, request: Any) -> Any:
+        response = first(service, request)
+        if not ran and "backups" in request.path:  # the files have been read by then
+            ran.append(True)
+            mark = Mark(Phase.FINISHED, plan["run_id"], "t", backup_id(3))
+            journal = FileJournal(tmp_path, plan["run_id"], Clock())
+            assert journal.open(Holder("disk", disk_id(3))) is None
+            journal.write(Holder("disk", disk_id(3)), [(LONE_DISK_KEY, mark)], claim=False)
+            journal.close()
+        return response
+
+    seen.cloud.handle = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(NotReady, match="another process has worked on this plan"):
+        seen.carry_out(plan, journal_dir=tmp_path)
+    assert restores(seen) == {}
+
+
+# -- marks of long ago -------------------------------------------------------------------------------------------------
+
+
+def _backup_holds_an_open_mark(seen: World, number: int) -> None:
+    backup = seen.cloud.world.vbs_backups[backup_id(number)]
+    text = encode(Mark(Phase.SUBMITTING, "long-ago", "t", backup_id(number, 9), at=START - 3 * 3600))
+    backup.spec = replace(backup.spec, metadata={LONE_DISK_KEY: text})
+
+
+def _die_when(seen: World, wishes: Any, due: Callable[[Any], bool]) -> None:
+    handle = seen.cloud.handle
+
+    def dying(service: str, request: Any) -> Any:
+        if due(request):
+            raise Crash
+        return handle(service, request)
+
+    seen.cloud.handle = dying  # type: ignore[method-assign]
+    with contextlib.suppress(Crash):
+        seen.recover(wishes)
+    seen.cloud.handle = handle  # type: ignore[method-assign]
+
+
+def test_an_old_mark_from_the_backup_does_not_hide_what_the_server_says() -> None:
+    """The disk was taken for one without a server, restored once more, and the server stayed off, unmentioned."""
+    seen = world(restore_metadata="replace")
+    before = Before(seen)
+    _backup_holds_an_open_mark(seen, 1)
+    _die_when(seen, [DB], lambda request: "attachvolume" in request.path)
+    with pytest.raises(NotReady) as caught:
+        seen.recover([DB])
+    assert [problem.code for problem in caught.value.problems] == ["run_in_progress"]
+    seen.pass_time(A_NAP)
+    assert seen.recover([DB])["summary"] == {"restored": 2}
+    assert (before.differences(seen), set(restores(seen).values())) == ([], {1})
+
+
+def test_an_old_mark_from_the_backup_does_not_choose_the_backup() -> None:
+    seen = world(restore_metadata="replace")
+    _backup_holds_an_open_mark(seen, 3)
+    ancient = {"volume_id": disk_id(3), "backup_id": backup_id(3, 9), "data": "ancient", "age_seconds": 90 * 86400}
+    seen.act("add_backup", **ancient)
+    _die_when(seen, [ARCHIVE], lambda request: b"|finished|" in (request.body or b""))
+    seen.pass_time(A_NAP)
+    plan = seen.plan([ARCHIVE])
+    assert [problem.code for problem in plan.problems] == ["mark_of_backup"]
+    with pytest.raises(NotReady, match="not ready when it was made"):
+        seen.carry_out(plan.as_dict())
+    named = replace(ARCHIVE, volumes=((disk_id(3), backup_id(3)),))
+    assert not seen.recover([named])["failed"]
+    assert seen.data()[disk_id(3)].endswith("2-hours-old")
+
+
+# -- the end of a run --------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_whose_last_mark_is_missing_fails_its_target() -> None:
+    """The next run of the same playbook would restore it again."""
+    seen = world()
+    refused = {"status": 403, "json": {"error": {"code": "EVS.9999", "message": "not now"}}}
+    rule = {"api": "evs.merge_metadata", "times": 20, "action": refused}
+    _after_each(seen, lambda request: seen.faults(rule) if "cloudbackups" in request.path else None)
+    target = seen.recover([ARCHIVE])["targets"]["archive"]
+    assert (target["state"], target["failed"]) == ("restored", True)
+    assert "could not be written down" in target["msg"]
+
+
+def test_the_lease_is_returned_after_its_last_renewal() -> None:
+    """A renewal that was on its way when the run ended made it look alive for three minutes more."""
+    seen = world(timing={"vbs_restore": 55.0})
+    late: list[float] = []
+
+    def slow(request: Any) -> None:
+        body = (request.body or b"").decode()
+        if "hwcloud_recovery_lease" in body and '|0"' not in body and seen.clock.time > START + 30 and not late:
+            late.append(seen.clock.time)
+            seen.clock.sleep(A_NAP)
+
+    handle = seen.cloud.handle
+
+    def held_up(service: str, request: Any) -> Any:
+        slow(request)
+        return handle(service, request)
+
+    seen.cloud.handle = held_up  # type: ignore[method-assign]
+    assert not seen.recover([ARCHIVE])["failed"]
+    assert late, "no renewal was under way"
+    lease = seen.cloud.world.disks[disk_id(3)].metadata["hwcloud_recovery_lease"]
+    assert lease.endswith("||0")
+
+
+def test_a_run_that_was_superseded_does_not_write_over_the_marks_of_the_other() -> None:
+    """It stood still with a detached disk; when it woke, the disk was in use, and it wrote `begun` over `finished`."""
+    seen = world()
+    done = encode(Mark(Phase.FINISHED, "b", "t", backup_id(1), at=START + 300))
+
+    def other_run(request: Any) -> None:
+        if "|submitting|" in (request.body or b"").decode() and mark_key(disk_id(1)) in request.body.decode():
+            owner = {OWNER_KEY: "1|b|elsewhere|1.1|ffffffff|server:x|1"}
+            marks = {mark_key(disk_id(number)): done for number in (1, 2)}
+            seen.act("set_metadata", server_id=server_id(1), metadata={**marks, **owner})
+            for number, device in ((1, "/dev/vda"), (2, "/dev/vdb")):
+                seen.act("attach", volume_id=disk_id(number), server_id=server_id(1), device=device)
+
+    _after_each(seen, other_run)
+    result = seen.recover([DB])
+    assert result["failed"]
+    assert "worked on by another run" in result["targets"]["db01"]["msg"]
+    metadata = seen.cloud.world.servers[server_id(1)].metadata
+    assert [metadata[mark_key(disk_id(number))] for number in (1, 2)] == [done, done]
+    assert restores(seen) == {}
