@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import pytest
+import yaml
 
 from .conftest import CHECKOUT, Cloud, CloudStarter, Controller, ControllerMaker
 
@@ -148,6 +149,47 @@ def test_a_play_that_is_not_whole_is_refused(cloud: Cloud, controller: Controlle
     nothing = controller.finish(empty)
     assert nothing.code != 0 and "no host of the play has a disaster_recovery_method" in nothing.said
     assert cloud.writes() == 0
+
+
+@pytest.mark.parametrize("keyword", [{"when": "inventory_hostname != 'web'"}, {"loop": "{{ rounds }}"}])
+def test_hosts_without_a_part_in_the_role_are_not_restored(
+    cloud: Cloud, controller: Controller, keyword: dict[str, str]
+) -> None:
+    """Whoever gives the role to some hosts only means them only. An earlier play with all hosts makes no difference."""
+    hosts = inventory(db={**host([1, 2, 3]), "rounds": [1]}, web={**host([7, 8]), "rounds": []})
+    [everywhere], [in_part] = role_play(), role_play(vars={"disaster_recovery_action": "restore"})
+    in_part["tasks"][0].update(keyword)
+    playbook = controller.write("site.yml", [everywhere, in_part])
+    played = controller.play(playbook, controller.write("inventory.yml", hosts), variables=UNATTENDED)
+    assert played.code != 0 and "db" in played.failed_hosts
+    assert "1 hosts are not as far as this one, such as web" in played.said
+    assert cloud.writes() == 0
+
+
+@pytest.mark.parametrize("playbook", [PLAN, "site.yml"])
+def test_wrong_values_are_told_with_their_host(cloud: Cloud, controller: Controller, playbook: str) -> None:
+    """Also where the role compares them itself, once for all hosts."""
+    controller.write(
+        "site.yml", [{"hosts": "all", "gather_facts": False, "roles": ["hwcloud.recovery.disaster_recovery"]}]
+    )
+    hosts = inventory(good=host([7, 8]), bad=host([1], wave="first", method="tape"))
+    hosts["all"]["vars"] = {"disaster_recovery_stop_timeout": "long"}
+    played = controller.play(playbook, controller.write("inventory.yml", hosts))
+    assert played.code != 0 and "bad" in played.failed_hosts
+    for wrong in ("stop_timeout' is of type", "wave' is of type", "must be one of: vbs, hss, got: tape", "bad"):
+        assert wrong in played.said
+    assert cloud.writes() == 0
+
+
+def test_every_documented_variable_is_read() -> None:
+    role = CHECKOUT / "roles" / "disaster_recovery"
+    described, known = (
+        yaml.safe_load((role / folder).read_text(encoding="utf-8"))
+        for folder in ("meta/argument_specs.yml", "vars/main.yml")
+    )
+    read = known["disaster_recovery__of_a_host"] + known["disaster_recovery__of_the_play"]
+    without_secrets = [name.replace("__connection", "_connection") for name in read]
+    assert sorted(without_secrets) == sorted(described["argument_specs"]["main"]["options"])
 
 
 def test_limit_selects_targets_but_cuts_no_group(cloud: Cloud, controller: Controller) -> None:
