@@ -1,0 +1,456 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true of every recovery, whatever went wrong: after each run and after each resume.
+
+Each invariant holds what really happened (History) against what was asked for and what the user was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from simulation.chaos import Story
+from simulation.chaos_history import DISTURBING, RESTORES, Fact, Mark, Order
+from simulation.chaos_play import Attempt, Played
+
+GOOD = ("restored", "already_restored")
+PASSING_SECONDS = 2.0
+"""So long may pass, besides two calls, between reading who owns the marks and the order that follows."""
+CLOSED = ("finished", "returned")
+EVIDENT = ("accepted", "restored", "finished")
+"""Phases of a mark after which everybody can see that the restore was accepted."""
+
+
+# -- restored at most once since last in use ---------------------------------------------------------------------------
+
+
+def restored_once(played: Played) -> Iterator[str]:
+    """In one run no disk is restored again that was in use with restored data. Not even while it is still detached,
+    unless nobody could know: the answer was lost, or the controller died before its mark was written.
+
+    Once another run has restored the disk, its marks stand in the place of the first one's.
+    """
+    for volume, orders in _accepted_restores(played).items():
+        for earlier, order in pairwise(orders):
+            done = _first(played, "restored", volume, after=earlier.tick, before=order.tick)
+            if done is None or _run(played, earlier) != _run(played, order) or _of_another(played, order):
+                continue
+            used = _first(played, "attached", volume, after=done.tick, before=order.tick) or _first(
+                played, "used", volume, after=done.tick, before=order.tick
+            )
+            if used is not None:
+                yield f"disk {volume} was restored at {done.at:.0f}, used at {used.at:.0f}, then {order}"
+            elif order.api == "hss.restore" or _known(played, earlier, order):
+                yield f"disk {volume} was restored at {done.at:.0f}, which was known, then {order}"
+
+
+def _of_another(played: Played, order: Order) -> bool:
+    """A restore that another run had begun, which a person has told this one to take over."""
+    attempt = _attempt(played, order.who)
+    others = [mark for mark in attempt.marks if mark.about in order.abouts and mark.run_id != attempt.run_id]
+    return any(mark.run_id == attempt.take_over for mark in others)
+
+
+def _known(played: Played, earlier: Order, order: Order) -> bool:
+    """Whether the controller of the second order could know of the first."""
+    if order.who == earlier.who:
+        return earlier.clean
+    return any(
+        mark.about in earlier.abouts and mark.phase in EVIDENT and mark.run_id == _run(played, earlier)
+        for mark in _attempt(played, order.who).marks
+    )
+
+
+def _accepted_restores(played: Played) -> dict[str, list[Order]]:
+    found: dict[str, list[Order]] = {}
+    for order in played.history.orders:
+        if order.accepted and order.api in RESTORES:
+            for volume in order.volume_ids:
+                found.setdefault(volume, []).append(order)
+    return found
+
+
+def _first(played: Played, kind: str, thing: str, *, after: int, before: int) -> Fact | None:
+    facts = played.history.facts
+    return next((f for f in facts if f.kind == kind and f.id == thing and after < f.tick < before), None)
+
+
+def _attempt(played: Played, who: int) -> Attempt:
+    return next(attempt for attempt in played.attempts if attempt.who == who)
+
+
+def _run(played: Played, order: Order) -> str:
+    return _attempt(played, order.who).run_id
+
+
+# -- everything back, or said so ---------------------------------------------------------------------------------------
+
+
+def disks_back_or_reported(played: Played) -> Iterator[str]:
+    """A disk that is not where it was is named, as not restored or with a note, by the run that leaves it so."""
+    for attempt in _undisturbed(played):
+        for volume, before in played.before.places.items():
+            now = attempt.left.places[volume] if attempt.left else before
+            if now != before and not _human(played, volume, before) and not _reported(attempt, volume, before):
+                yield f"controller {attempt.who} left disk {volume} at {now or 'no server'}, was {before or 'at none'}"
+
+
+def _reported(attempt: Attempt, volume: str, before: Mapping[str, str]) -> bool:
+    if attempt.result is None:
+        return _complained(attempt, volume, *before) or volume in _begun(attempt)
+    named = [item for item in attempt.result["restores"] if item["volume_id"] == volume]
+    return any(item["state"] not in GOOD or item["notes"] or item["error"] for item in named)
+
+
+def _begun(attempt: Attempt) -> set[str]:
+    """What the plan shows as left unfinished."""
+    targets = [target for wave in attempt.plan.get("waves", ()) for target in wave["targets"]]
+    return {r["volume_id"] for target in targets for r in target["restores"] if r["state"] == "begun"}
+
+
+def _complained(attempt: Attempt, *things: str) -> bool:
+    """A run that refused to begin names what it found, or the run that it belongs to."""
+    errors = [problem for problem in attempt.problems if problem.severity == "error"]
+    return any(
+        problem.code in ("run_in_progress", "unfinished_run") or any(thing in str(problem) for thing in things)
+        for problem in errors
+    )
+
+
+def _undisturbed(played: Played) -> Iterator[Attempt]:
+    """Runs that told how they ended, while no other controller was at work."""
+    for attempt in played.runs():
+        others = [other for other in played.attempts if other is not attempt]
+        end = attempt.left.at if attempt.left else 0.0
+        if not any(o.started_at < end and o.left and o.left.at > attempt.started_at for o in others):
+            yield attempt
+
+
+def _human(played: Played, *things: Any) -> bool:
+    names = {name for thing in things for name in ([thing] if isinstance(thing, str) else thing)}
+    return bool(names & played.history.touched)
+
+
+def power_as_found_or_reported(played: Played) -> Iterator[str]:
+    """A server that does not run as it did belongs to a target that failed, or has a note."""
+    for attempt in _undisturbed(played):
+        if attempt.result is None:
+            continue
+        for server, before in played.before.power.items():
+            now = attempt.left.power[server] if attempt.left else before
+            wanted = _wanted_power(played.story, server, before)
+            if now not in wanted and not _human(played, server) and not _power_reported(played, attempt, server):
+                yield f"controller {attempt.who} left server {server} {now}, it was {before}"
+
+
+def _wanted_power(story: Story, server: str, before: str) -> tuple[str, ...]:
+    wish = story.hss_servers.get(server)
+    if wish is not None and wish.power_on is not None:
+        wanted = "ACTIVE" if wish.power_on else "SHUTOFF"
+        return (wanted, before) if story.rules.start_servers else ("SHUTOFF", before)
+    return (before,) if story.rules.start_servers else (before, "SHUTOFF")
+
+
+def _power_reported(played: Played, attempt: Attempt, server: str) -> bool:
+    result = attempt.result or {}
+    entries = [entry for entry in result["servers"] if entry["server_id"] == server]
+    targets = [wish.name for wish in played.story.wishes if server in _servers_of(played, wish)]
+    return any(entry["notes"] or entry["error"] for entry in entries) or any(
+        result["targets"][name]["failed"] for name in targets
+    )
+
+
+def _servers_of(played: Played, wish: Any) -> set[str]:
+    places = played.before.places
+    return {wish.server_id} | {server for volume, _backup in wish.volumes for server in places[volume]}
+
+
+# -- the truth in results ----------------------------------------------------------------------------------------------
+
+
+def no_success_without_the_clouds(played: Played) -> Iterator[str]:
+    """What is called restored holds the data of that very backup, and what is called changed was accepted."""
+    for attempt in played.runs():
+        for item in attempt.result["restores"] if attempt.result else ():
+            parts = _parts(played, item)
+            if item["state"] in GOOD:
+                for volume, data in parts.items():
+                    last = _last_restored(played, volume, attempt)
+                    if last != data:
+                        yield f"controller {attempt.who} says {item['state']}: {volume} got {last!r}, not {data!r}"
+            if item["changed"] and not any(_was_accepted(played, volume) for volume in parts):
+                yield f"controller {attempt.who} says changed: no restore of {list(parts)} was ever accepted"
+
+
+def _parts(played: Played, item: Mapping[str, Any]) -> dict[str, str]:
+    """The disks of one entry of a result, each with the data that it should have got."""
+    scenario = played.story.scenario
+    if item["method"] == "hss":
+        backup = next(b for b in scenario["hss_backups"] if b["id"] == item["backup_id"])
+        return {child["volume_id"]: child["data"] for child in backup["children"]}
+    known = {backup["id"]: backup["data"] for backup in scenario["vbs_backups"]}
+    made_since = {backup.id: backup.spec.data for backup in played.seen.cloud.world.vbs_backups.values()}
+    return {item["volume_id"]: {**made_since, **known}.get(item["backup_id"], "?")}
+
+
+def _last_restored(played: Played, volume: str, attempt: Attempt) -> str:
+    end = attempt.left.at if attempt.left else 0.0
+    values = [f.value for f in played.history.facts if f.kind == "restored" and f.id == volume and f.at <= end]
+    return values[-1] if values else ""
+
+
+def _was_accepted(played: Played, volume: str) -> bool:
+    return bool(_accepted_restores(played).get(volume))
+
+
+# -- others ------------------------------------------------------------------------------------------------------------
+
+
+def only_its_own(played: Played) -> Iterator[str]:
+    """No write to anything outside the plan; none that disturbs what another controller has claimed."""
+    volumes, servers = _planned(played)
+    for order in played.history.orders:
+        if not order.accepted:
+            continue
+        if not set(order.volume_ids) <= volumes or (order.server_id and order.server_id not in servers):
+            yield f"{order}, which is not in the plan"
+        if order.api in DISTURBING and order.owner not in (0, order.who):
+            attempt = _attempt(played, order.who)
+            awake = order.at - order.owner_since - _asleep(attempt, order.owner_since, order.at)
+            if awake > PASSING_SECONDS + 4 * played.story.latency_seconds:
+                yield f"{order}, {awake:.1f} s after controller {order.owner} had claimed it"
+
+
+def _planned(played: Played) -> tuple[set[str], set[str]]:
+    story = played.story
+    servers = set(story.hss_servers)
+    of_servers = {volume for volume, places in played.before.places.items() if servers & places.keys()}
+    volumes = set(story.volumes) | of_servers
+    return volumes, servers | {server for volume in story.volumes for server in played.before.places[volume]}
+
+
+def _asleep(attempt: Attempt, start: float, end: float) -> float:
+    return sum(max(0.0, min(end, until) - max(start, since)) for since, until in attempt.stalls)
+
+
+# -- the journal -------------------------------------------------------------------------------------------------------
+
+
+def announced(played: Played) -> Iterator[str]:
+    """Before anything is disturbed a mark of this run says so; before a restore it says `submitting`."""
+    for order in played.history.orders:
+        if not order.accepted or order.api not in DISTURBING:
+            continue
+        overtaken = order.owner not in (0, order.who)  # whether it might still have come is only_its_own's business
+        phases = [mark.phase for mark in order.marks if overtaken or mark.run_id == _run(played, order)]
+        if order.api in RESTORES and "submitting" not in phases:
+            yield f"{order} under {phases or 'no mark'}"
+        elif not phases:
+            yield f"{order} without a mark"
+
+
+def journal_is_reality(played: Played) -> Iterator[str]:
+    """Whenever a controller has gone, each mark of a run says what really became of its disk or server."""
+    runs = {attempt.run_id for attempt in played.attempts if attempt.run_id}
+    for attempt in played.attempts:
+        for mark in attempt.left.marks if attempt.left else ():
+            if mark.run_id in runs and not _true(played, mark, attempt):
+                yield f"after controller {attempt.who}: {mark} is not so"
+
+
+def _true(played: Played, mark: Mark, attempt: Attempt) -> bool:
+    end = attempt.left.at if attempt.left else 0.0
+    orders = [
+        order
+        for order in played.history.orders
+        if order.accepted and order.at <= end and order.api in RESTORES and mark.about in order.abouts
+    ]
+    mine = [order for order in orders if _run(played, order) == mark.run_id]
+    if not played.before.places.get(mark.about, True) and played.story.behaviours["restore_metadata"] == "replace":
+        mine = []  # the restore has wiped the mark of a disk without a server, so the next controller began anew
+    return _TRUE[mark.phase](played, mark, orders, mine, end)
+
+
+def _restored_from(played: Played, mark: Mark, orders: list[Order], end: float) -> bool:
+    """Whether one of these orders was one from the mark's backup, and came to a good end."""
+    facts = [f for f in played.history.facts if f.kind == "restored" and f.at <= end]
+    return any(
+        order.backup_id == mark.backup_id
+        and all(any(f.id == volume and f.tick > order.tick for f in facts) for volume in order.volume_ids)
+        for order in orders
+    )
+
+
+# A run that took another one over may have found its restore done or under way: so all orders count for the good news.
+_TRUE: Mapping[str, Callable[[Played, Mark, list[Order], list[Order], float], bool]] = {
+    "begun": lambda played, mark, _orders, mine, end: not _restored_from(played, mark, mine, end),
+    "submitting": lambda played, mark, orders, mine, end: True,
+    "accepted": lambda _played, mark, orders, _mine, _end: any(mark.job == o.job or not o.job for o in orders),
+    "restored": lambda played, mark, orders, _mine, end: _restored_from(played, mark, orders, end),
+    "finished": lambda played, mark, orders, _mine, end: _restored_from(played, mark, orders, end),
+    "failed": lambda _played, _mark, orders, _mine, _end: bool(orders),
+    "returned": lambda played, mark, _orders, mine, end: not _restored_from(played, mark, mine, end),
+}
+
+
+def nothing_left_open(played: Played) -> Iterator[str]:
+    """A run that ended well leaves no mark behind that calls for more."""
+    last = played.attempts[-1]
+    if last.well and last.left is not None:
+        for mark in last.left.marks:
+            if mark.run_id == last.run_id and mark.phase not in CLOSED:
+                yield f"controller {last.who} ended well and left {mark}"
+
+
+# -- order -------------------------------------------------------------------------------------------------------------
+
+
+def waves_in_order(played: Played) -> Iterator[str]:
+    """No server or disk of a wave is disturbed before the last one of the wave before it was."""
+    for attempt in played.attempts:
+        latest: Order | None = None
+        for order in _disturbing(played, attempt):
+            if latest is not None and _wave(played, order) < _wave(played, latest):
+                yield f"{order} after {latest} of a later wave"
+            latest = order
+
+
+def _disturbing(played: Played, attempt: Attempt) -> Iterator[Order]:
+    orders = played.history.orders
+    return (o for o in orders if o.accepted and o.who == attempt.who and o.api in DISTURBING)
+
+
+def _wave(played: Played, order: Order) -> int:
+    things = {order.server_id, *order.volume_ids} - {""}
+    waves = [
+        wish.wave
+        for wish in played.story.wishes
+        if things & ({volume for volume, _backup in wish.volumes} | _servers_of(played, wish))
+    ]
+    return min(waves, default=0)
+
+
+def not_more_than_allowed(played: Played) -> Iterator[str]:
+    """A controller never submits beyond `max_parallel` of its own that it still follows."""
+    width = played.story.options["max_parallel"]
+    for order in played.history.orders:
+        followed = order.running - _lost_sight_of(_attempt(played, order.who))
+        if order.api in RESTORES and order.accepted and len(followed) > width:
+            yield f"{order} as number {len(followed)} of {width} at a time"
+
+
+def _lost_sight_of(attempt: Attempt) -> set[str]:
+    """What it could not follow to the end, and said so: `disk ID: unknown: why`, or `server ID: timed_out: why`."""
+    said = [line.partition(": ")[2].split(": ") for line in attempt.lines]
+    lost = [parts[0].split(" ") for parts in said if len(parts) > 1 and parts[1] in ("unknown", "timed_out")]
+    return {f"hss:{name}" if kind == "server" else name for kind, name in lost}
+
+
+def groups_start_together(played: Played) -> Iterator[str]:
+    """A server of a consistency group is started only when every disk of the group is restored."""
+    for order in played.history.orders:
+        if order.api != "ecs.start" or not order.accepted:
+            continue
+        for volume in _group_of(played, order.server_id):
+            if _first(played, "restored", volume, after=0, before=order.tick) is None:
+                yield f"{order} before disk {volume} of its group was restored"
+
+
+def _group_of(played: Played, server: str) -> Iterator[str]:
+    wishes = played.story.wishes
+    group = next((wish.group for wish in wishes if server in _servers_of(played, wish)), "")
+    for wish in wishes:
+        if group and wish.group == group:
+            yield from (volume for volume, _backup in wish.volumes)
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+def ends(played: Played) -> Iterator[str]:
+    """Every controller comes to an end."""
+    for attempt in played.attempts:
+        if attempt.ended == "endless":
+            yield f"controller {attempt.who} was still at work after {len(attempt.calls)} calls"
+
+
+def recovers_in_the_end(played: Played) -> Iterator[str]:
+    """When all works again, the same playbook brings everything back, unless a person has to mend something."""
+    last = played.attempts[-1]
+    if not last.well and not needs_a_person(played):
+        yield f"controller {last.who} ended as {last.ended}: {_why(last)}"
+    if last.well and not played.story.acts:
+        yield from _not_as_it_was(played, last)
+
+
+HOPELESS: Mapping[str, tuple[str, ...]] = {
+    "restore_outcome": ("fail_available", "fail_error_restoring"),
+    "hss_outcome": ("timeout", "no_record", "vanish"),
+}
+"""Outcomes that stay as they are however often the playbook is run."""
+
+
+def needs_a_person(played: Played) -> bool:
+    story = played.story
+    hopeless = any(
+        outcome in outcomes
+        for name, outcomes in HOPELESS.items()
+        for outcome in story.behaviours.get(name, {}).values()
+    )
+    stops = story.behaviours.get("soft_stop", {}).values()
+    never_stops = story.rules.stop_servers == "soft" and any(stop in ("hangs", "falls_back") for stop in stops)
+    elsewhere = story.behaviours["restore_device"] == "next_free" and "is in use (HTTP 400)" in played.attempts[-1].said
+    return bool(story.acts) or hopeless or never_stops or elsewhere
+
+
+def _why(attempt: Attempt) -> str:
+    if attempt.result is not None:
+        return "; ".join(target["msg"] for target in attempt.result["targets"].values() if target["failed"])
+    return attempt.error + "".join(f"; {p.code}: {p.message}" for p in attempt.problems if p.severity == "error")
+
+
+def _not_as_it_was(played: Played, last: Attempt) -> Iterator[str]:
+    left = last.left or played.before
+    exact = played.story.behaviours["restore_device"] == "honour"
+    for volume, before in played.before.places.items():
+        now = left.places[volume]
+        if (now if exact else now.keys()) != (before if exact else before.keys()):
+            yield f"all is well, but disk {volume} is at {now}, was {before}"
+    for server, status in played.before.power.items():
+        if left.power[server] not in _wanted_power(played.story, server, status):
+            yield f"all is well, but server {server} is {left.power[server]}, was {status}"
+
+
+def careful(played: Played) -> Iterator[str]:
+    """Nothing that a careful client never does: deleting a backup, following a redirect, guessing passwords."""
+    yield from (f"{violation['rule']}: {violation['text']}" for violation in played.seen.cloud.world.violations)
+
+
+INVARIANTS: Mapping[str, Callable[[Played], Iterator[str]]] = {
+    check.__name__: check
+    for check in (
+        restored_once,
+        disks_back_or_reported,
+        power_as_found_or_reported,
+        no_success_without_the_clouds,
+        only_its_own,
+        announced,
+        journal_is_reality,
+        nothing_left_open,
+        waves_in_order,
+        not_more_than_allowed,
+        groups_start_together,
+        ends,
+        recovers_in_the_end,
+        careful,
+    )
+}
+
+
+def violations(played: Played) -> dict[str, list[str]]:
+    """What is not as it must be, by the name of the invariant."""
+    found = {name: list(check(played)) for name, check in INVARIANTS.items()}
+    return {name: texts for name, texts in found.items() if texts}
