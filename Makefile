@@ -4,7 +4,7 @@
 #
 # Needs Python 3.11 to 3.14, git and make. Everything else goes into .venv and .cache of this checkout.
 
-.PHONY: help setup check test demo ruff mypy unit yamllint lint changelog artifact integration molecule sanity clean
+.PHONY: help setup check test demo ruff mypy unit yamllint lint changelog artifact integration molecule sanity bench simulation soak mutants clean
 
 help:  ## this list (default)
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -31,7 +31,7 @@ setup:  ## make or update .venv and .cache
 
 check: ruff mypy unit  ## the quick checks, for every save
 
-test: ruff mypy yamllint changelog unit lint artifact integration molecule sanity  ## everything that CI runs, cheap first
+test: ruff mypy yamllint changelog unit simulation lint audit artifact integration crash secrets molecule sanity  ## everything that CI runs, cheap first
 
 demo: setup  ## rehearse a recovery against the simulator
 	@tests/tools/demo
@@ -43,7 +43,7 @@ mypy: setup  ## types
 	mypy $(COLLECTION)/plugins tests/simulator tests/tools
 
 unit: setup  ## unit tests, without a network
-	python -m pytest tests/unit
+	python -m pytest tests/unit -n 2 -q
 
 yamllint: setup  ## YAML style
 	yamllint --strict .
@@ -58,13 +58,47 @@ artifact: setup  ## build the collection, install it elsewhere, read its documen
 	tests/tools/artifact
 
 integration: setup  ## playbooks against the simulator
-	python -m pytest tests/integration
+	python -m pytest tests/integration -n 2
 
 molecule: setup  ## the role against the simulator, twice (idempotence)
 	molecule test --all
 
+.PHONY: crash kill secrets audit
+# Two at a time: one run of ansible-playbook keeps one core busy.
+TWO_AT_A_TIME = python -m pytest -n 2 -v
+
+crash: setup  ## SIGKILL at one call of each kind, Ctrl-C and SIGTERM, then the same command again
+	$(TWO_AT_A_TIME) tests/kill/test_each_kind.py tests/kill/test_signals.py
+
+kill: setup  ## SIGKILL at every single call; takes half an hour
+	$(TWO_AT_A_TIME) tests/kill/test_every_call.py
+
+secrets: setup  ## every playbook and module at -vvvv, then grep for every secret
+	$(TWO_AT_A_TIME) tests/secrecy
+
+audit: setup  ## bandit, and known vulnerabilities of what users install; STRICT=1 fails where nobody can be asked
+	bandit --quiet --configfile tests/tools/bandit.yml --recursive plugins
+	STRICT=$(STRICT) python tests/tools/audit.py
+
 sanity: setup  ## ansible-test sanity
 	tests/tools/sanity
 
+# LINK=<other checkout>/.cache/link measures that one's plugins with these benchmarks.
+bench: setup  ## benchmarks: ONLY="virtual realtime startup", QUICK=1 for small ones
+	@PYTHONPATH="$(LINK):tests" python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+# Recoveries by seed, in virtual time. LINK=<other checkout>/.cache/link plays that one's plugins.
+SOAK = PYTHONPATH="$(LINK):tests" python -m simulation.soak
+SEEDS ?= 100000
+
+simulation: setup  ## 2,000 recoveries by seed against the simulator, each with its own faults and crashes
+	@$(SOAK) --seeds 2000
+
+soak: setup  ## the same for SEEDS=100000, from FIRST=0 on; SEED=7 shows one, call by call
+	@$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)))
+
+mutants: setup  ## break the code on purpose: each named mutation has to be noticed; ONLY=name for one
+	@PYTHONPATH="$(LINK):tests" python -m simulation.mutants $(ONLY)
+
 clean:  ## remove everything that make has made
-	rm -rf .venv .cache reports/demo-*
+	rm -rf .venv .cache reports/demo-* reports/benchmarks
