@@ -29,7 +29,11 @@ setup:  ## make or update .venv and .cache
 	@ln -sfn "$(CURDIR)" $(COLLECTION)
 	@: >.cache/ansible.cfg
 
-check: ruff mypy unit  ## the quick checks, for every save
+# What takes longest among the unit tests, and what no save is likely to break alone.
+SLOWER = faults simulation benchmarks
+
+check: ruff mypy  ## the quick checks, for every save
+	python -m pytest tests/unit $(SLOWER:%=--ignore=tests/unit/%) -n 2 -q
 
 test: ruff mypy yamllint changelog unit simulation lint audit artifact integration crash secrets molecule sanity  ## everything that CI runs, cheap first
 

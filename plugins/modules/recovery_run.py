@@ -94,6 +94,9 @@ options:
   progress_interval:
     description:
       - Seconds between two lines of progress. V(0) prints none of them; events are printed anyway.
+      - Where Ansible writes into a pipe or a file and not to a terminal, it holds lines back. The environment variable
+        E(PYTHONUNBUFFERED=1) shows them at once, and keeps the last ones if the playbook is killed. AWX shows them at
+        once by itself.
     type: float
     default: 15
   on_failure:

@@ -255,6 +255,8 @@ def new_controller(tmp_path: Path) -> Iterator[ControllerMaker]:
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "0",
             "COLUMNS": "200",
+            # Ansible leaves flushing to Python, which holds back what goes to a pipe.
+            "PYTHONUNBUFFERED": "1",
         }
         controller = Controller(folder, environment)
         made.append(controller)

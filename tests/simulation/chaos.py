@@ -137,7 +137,7 @@ def _spare_hidden_failures(behaviours: dict[str, Any]) -> None:
         del behaviours["restore_outcome"]
 
 
-_SHOWN = {"fail_error_restoring", "slow"}
+_SHOWN = {"fail_error_restoring", "slow", "stuck"}
 
 
 # -- the world and the plan --------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def _rules(rng: random.Random) -> Rules:
     return Rules(
         wait_interval_seconds=rng.choice((5.0, 10.0, 10.0, 20.0)),
         wait_timeout_seconds=HOUR,
-        stop_servers=_weighted(rng, {"soft": 7, "soft_then_hard": 2, "hard": 1}),
+        stop_servers=_weighted(rng, {"soft": 14, "soft_then_hard": 4, "hard": 2, "refuse": 1}),
         start_servers=rng.random() < 0.95,
     )
 
@@ -335,8 +335,21 @@ CHOICES: Mapping[str, Sequence[Any]] = {
 }
 """The points that no document settles (tests/simulator/README.md)."""
 
-VBS_OUTCOMES: Mapping[str, int] = {"fail_available": 2, "fail_once": 4, "fail_error_restoring": 2, "slow": 2}
-HSS_OUTCOMES: Mapping[str, int] = {"failed_once": 4, "skipped_once": 2, "timeout": 1, "no_record": 1, "vanish": 1}
+VBS_OUTCOMES: Mapping[str, int] = {
+    "fail_available": 4,
+    "fail_once": 8,
+    "fail_error_restoring": 4,
+    "slow": 4,
+    "stuck": 1,
+}
+HSS_OUTCOMES: Mapping[str, int] = {
+    "failed_once": 4,
+    "skipped_once": 2,
+    "timeout": 1,
+    "no_record": 1,
+    "vanish": 1,
+    "stuck": 1,
+}
 ONCE: Mapping[str, list[str]] = {
     "fail_once": ["fail_available"],
     "failed_once": ["failed"],

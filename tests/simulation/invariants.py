@@ -387,8 +387,8 @@ def recovers_in_the_end(played: Played) -> Iterator[str]:
 
 
 HOPELESS: Mapping[str, tuple[str, ...]] = {
-    "restore_outcome": ("fail_available", "fail_error_restoring"),
-    "hss_outcome": ("timeout", "no_record", "vanish"),
+    "restore_outcome": ("fail_available", "fail_error_restoring", "stuck"),
+    "hss_outcome": ("timeout", "no_record", "vanish", "stuck"),
 }
 """Outcomes that stay as they are however often the playbook is run."""
 
@@ -401,9 +401,10 @@ def needs_a_person(played: Played) -> bool:
         for outcome in story.behaviours.get(name, {}).values()
     )
     stops = story.behaviours.get("soft_stop", {}).values()
+    may_not_stop = story.rules.stop_servers == "refuse"
     never_stops = story.rules.stop_servers == "soft" and any(stop in ("hangs", "falls_back") for stop in stops)
     elsewhere = story.behaviours["restore_device"] == "next_free" and "is in use (HTTP 400)" in played.attempts[-1].said
-    return bool(story.acts) or hopeless or never_stops or elsewhere
+    return bool(story.acts) or hopeless or may_not_stop or never_stops or elsewhere
 
 
 def _why(attempt: Attempt) -> str:

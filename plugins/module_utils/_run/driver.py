@@ -114,12 +114,11 @@ class Driver:
             self._tell(Line(now, command.event, command.target, command.text, command.volume_id))
             self._batch.apply(ticket, None)
         elif isinstance(command, Look):
-            self._looks.want(
-                command.thing, command.id, (ticket, None), max_age_seconds=command.max_age_seconds, now=now
-            )
+            receiver = Receiver(ticket)
+            self._looks.want(command.thing, command.id, receiver, max_age_seconds=command.max_age_seconds, now=now)
         elif isinstance(command, ConfirmOwner):
             thing, name = HOLDERS[command.holder.kind], command.holder.id
-            receiver = ticket, command.holder
+            receiver = Receiver(ticket, command.holder)
             self._looks.want(thing, name, receiver, max_age_seconds=command.max_age_seconds, now=now)
         elif isinstance(command, TakeTurn) and command.order not in TURNS:
             self._batch.apply(ticket, None)
@@ -140,8 +139,8 @@ class Driver:
         self._batch.apply(ticket, answer)
 
     def _answer_look(self, receiver: Receiver, seen: Any) -> None:
-        ticket, holder = receiver
-        self._batch.apply(ticket, seen if holder is None else self._owner(holder, seen))
+        holder = receiver.holder
+        self._batch.apply(receiver.ticket, seen if holder is None else self._owner(holder, seen))
 
     def _owner(self, holder: Holder, seen: Any) -> ErrorInfo | None:
         if isinstance(seen, ErrorInfo):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._cloud import ecs, evs, hss, vbs
 from .._cloud.api import Api
@@ -43,8 +43,12 @@ filter for ids, and its pages are large."""
 IN_ROUNDS = frozenset({Thing.DISK, Thing.SERVER, Thing.HSS_LOG})
 REMEMBERED_SECONDS = 60.0
 
-Receiver = tuple[int, Holder | None]
-"""The ticket of a question; with a holder, what is asked is whether its marks are this run's."""
+
+class Receiver(NamedTuple):
+    """Who has asked. With a holder, what is asked is whether its marks are this run's."""
+
+    ticket: int
+    holder: Holder | None = None
 
 
 @dataclass(frozen=True)

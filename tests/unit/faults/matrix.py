@@ -163,6 +163,7 @@ _DISK_A, _MARK_A, _SUBMIT_A = "evs GET volumes/d0.*03", "evs POST d0.*03/metadat
 _POINTS_F, _PARTS, _LOG = "hss GET backup/a0.*", "hss GET detail", "hss GET operation-logs"
 _SERVER_F, _MARK_F, _SUBMIT_F = "ecs GET cloudservers/a0.*02", "ecs POST a0.*02/metadata", "hss POST restore"
 
+# fmt: off
 PLACES: tuple[Place, ...] = (
     # what happens, to, call (after which others), ends if `no` for once, ends if `hollow` for once, exceptions
     Place("plan: log in", "", (_LOGIN,), STOPPED, STOPPED, _OLD),
@@ -219,6 +220,7 @@ PLACES: tuple[Place, ...] = (
     Place("mark it finished", "files01", (_SUBMIT_F, _MARK_F, _MARK_F, _MARK_F), RETRIED, RETRIED),
     Place("see what is left", "files01", (_SUBMIT_F, _SERVER_F), RETRIED, RETRIED),
 )
+# fmt: on
 
 
 # -- the same for ever: until the run has given up, the fault stays ----------------------------------------------------
@@ -233,6 +235,7 @@ LASTING_FAULTS = {"no": refusal(400), "later": FAULTS["later"]["429"], "gone": r
     "done": {"phase": "after", "action": {"drop": True}}
 }
 
+# fmt: off
 LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     # to, what happens, ends if `no` for ever, if `later`, if `gone`, if `done`
     ("", "plan: disks", STOPPED, STOPPED, STOPPED, STOPPED),
@@ -271,6 +274,7 @@ LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     ("files01", "mark it accepted", NOTED, NOTED, NOTED, NOTED),
     ("files01", "the list", LATE_LONE, LATE_LONE, LATE_LONE, LATE_LONE),
 )
+# fmt: on
 
 
 # -- what is not one answer but the cloud's way, or one answer with a meaning of its own -------------------------------
@@ -332,6 +336,7 @@ def _no_way(says: str) -> Ends:
     return replace(STOPPED, says=says, person=True)
 
 
+# fmt: off
 ROWS: tuple[Row, ...] = (
     # the job of a disk's restore (VBS)
     Row("job fails, the disk is available", "db01", _FAILED, {"restore_outcome": {_D2: ["fail_available"]}}),
@@ -390,6 +395,7 @@ ROWS: tuple[Row, ...] = (
     Row("no API of that name", "", _no_way("CBR"), {"hss_published": False}),
     Row("parts that name the host", "", _no_way("mapping"), {"hss_child_resource_id": "host"}),
 )
+# fmt: on
 
 
 # -- the wire itself, over a real socket (wire.py) ---------------------------------------------------------------------
@@ -399,6 +405,7 @@ def _spoiled(how: str) -> dict[str, Any]:
     return {"phase": "after", "action": {"headers": {"X-Wire": how}}}
 
 
+# fmt: off
 WIRE: dict[str, tuple[str, dict[str, Any]]] = {
     # what, sort, rule
     "closed before it arrived": ("gone", {"action": {"drop": True}}),
@@ -412,6 +419,7 @@ WIRE: dict[str, tuple[str, dict[str, Any]]] = {
     "a redirect": ("no", {"action": {"redirect": True}}),
     "a redirect, permanent": ("no", {"action": {"redirect": True, "status": 301}}),
 }
+# fmt: on
 WIRE_PLACES = (
     ("", "plan: disks"),
     ("db01", "restore the disk"),
@@ -423,6 +431,7 @@ WIRE_PLACES = (
 
 # -- told by other tests -----------------------------------------------------------------------------------------------
 
+# fmt: off
 ELSEWHERE: tuple[tuple[str, str, str], ...] = (
     ("cut in the head, in a chunk, broken gzip, no HTTP", "cloud/test_transport", "test_a_broken_answer_is_lost"),
     ("a server that drips for ever", "cloud/test_transport", "test_a_dripping_answer_ends_at_the_deadline"),
@@ -446,3 +455,4 @@ ELSEWHERE: tuple[tuple[str, str, str], ...] = (
         "test_a_disk_that_was_used_since_is_never_restored_again",
     ),
 )
+# fmt: on

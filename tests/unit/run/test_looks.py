@@ -16,7 +16,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.pacing imp
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.commands import Thing
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model import ErrorInfo, Failure
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run import looks
-from ansible_collections.hwcloud.recovery.plugins.module_utils._run.looks import REMEMBERED_SECONDS, Looks
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.looks import REMEMBERED_SECONDS, Looks, Receiver
 from held import HeldWorkers
 
 BUSY = ErrorInfo(Failure.BUSY, "try later")
@@ -75,16 +75,15 @@ class Desk:
             )
         self.looks = Looks(self.cloud, self.workers, self._answer)  # type: ignore[arg-type]
 
-    def _answer(self, receiver: Any, seen: Any) -> None:
-        ticket, _holder = receiver
-        assert ticket not in self.answers, "answered twice"
-        self.answers[ticket] = seen
+    def _answer(self, receiver: Receiver, seen: Any) -> None:
+        assert receiver.ticket not in self.answers, "answered twice"
+        self.answers[receiver.ticket] = seen
 
     def want(self, *wanted: str, thing: Thing = Thing.DISK, max_age: float = 0.0) -> list[int]:
         first = self._tickets + 1
         for name in wanted:
             self._tickets += 1
-            self.looks.want(thing, name, (self._tickets, None), max_age_seconds=max_age, now=self.now)
+            self.looks.want(thing, name, Receiver(self._tickets), max_age_seconds=max_age, now=self.now)
         return list(range(first, self._tickets + 1))
 
     def send(self) -> None:
