@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import types
 import typing
@@ -320,15 +319,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     return _scalar(hint, value, where)
 
 
-@functools.cache
-def _hints(kind: type[Any]) -> Mapping[str, Any]:
-    return typing.get_type_hints(kind)
-
-
 def _build(kind: type[Any], raw: Any, where: str) -> Any:
     if not isinstance(raw, Mapping):
         raise ScenarioError(f"{where}: expected a mapping")
-    hints = _hints(kind)
+    hints = typing.get_type_hints(kind)
     known = {item.name: item for item in fields(kind)}
     unknown = sorted(set(raw) - set(known))
     if unknown:
