@@ -23,13 +23,33 @@ Unit: TypeAlias = "ServerUnit | DiskUnit | HssUnit"
 
 @dataclass(frozen=True)
 class Work:
-    """The units of one wave, with the targets that they belong to; what is finished already is not among them."""
+    """The units of one wave, the longest first, with the targets that they belong to; not what is finished already."""
 
     wave: int
     units: tuple[tuple[PlannedTarget, Unit], ...]
 
-    def parts(self, rules: Rules) -> list[Part]:
-        return [_part(target, unit, rules) for target, unit in self.units]
+    def parts(self, rules: Rules, places: int) -> list[Part]:
+        """What is to be done, in the order in which it starts."""
+        lengths = [_length(unit) for _target, unit in self.units]
+        work = [sum(restore.size_gb for restore in unit.restores) for _target, unit in self.units]
+        return [_part(*self.units[number], rules) for number in in_turn(lengths, work, places)]
+
+
+def in_turn(lengths: Sequence[int], work: Sequence[int], places: int) -> list[int]:
+    """The order in which to start units, by their numbers; the longest are given first.
+
+    A long one and a short one take turns, from both ends inwards: many short ones in a row would be more starts than
+    rate limits let through, and leave places empty. When what is left takes no more than twice as long as the longest
+    of it, the longest go first, so that all places end at about the same time.
+    """
+    order: list[int] = []
+    left, first, end = sum(work), 0, len(lengths)
+    while first < end and left > 2 * places * lengths[first]:
+        pair = [first] if end - first == 1 else [first, end - 1]
+        order += pair
+        left -= sum(work[number] for number in pair)
+        first, end = first + 1, max(first + 1, end - 1)
+    return [*order, *range(first, end)]
 
 
 def _part(target: PlannedTarget, unit: Unit, rules: Rules) -> Part:
@@ -48,19 +68,24 @@ def unit_failed(unit: Unit) -> bool:
 
 
 def divide(plan: Plan, waves: Collection[int], tally: Tally) -> list[Work]:
-    """The work of these waves (all if none are named), the longest units of a wave first: they decide when it ends."""
+    """The work of these waves (all if none are named)."""
     numbers = sorted({target.wish.wave for target in plan.targets})
     found = []
     for wave in numbers:
         if waves and wave not in waves:
             continue
         units = [(t, unit) for t in plan.targets if t.wish.wave == wave for unit in _units(t, plan.run_id)]
-        units.sort(key=lambda pair: -max((restore.size_gb for restore in pair[1].restores), default=0))
+        units.sort(key=lambda pair: -_length(pair[1]))
         found.append(Work(wave, tuple(units)))
     for restore in (restore for work in found for _t, unit in work.units for restore in unit.restores):
         restore.tally = tally
         tally.total += 1
     return found
+
+
+def _length(unit: Unit) -> int:
+    """How long it takes goes with its largest disk: those of one server are restored side by side."""
+    return max((restore.size_gb for restore in unit.restores), default=0)
 
 
 def _units(target: PlannedTarget, run_id: str) -> list[Unit]:

@@ -196,7 +196,7 @@ def _carry_out(
         progress_interval_seconds=options.progress_interval_seconds,
     )
     batch = Batch(
-        [work.parts(options.rules) for work in works],
+        [work.parts(options.rules, options.max_parallel) for work in works],
         width=options.max_parallel,
         stop_on_failure=options.stop_on_failure,
         background=[keep_lease()],

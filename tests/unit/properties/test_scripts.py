@@ -279,7 +279,7 @@ _ANSWERS: Mapping[type, Callable[[OddCloud, Any], Any]] = {
 def play(cloud: OddCloud, found: Plan, rules: Rules) -> tuple[list[Restore], dict[str, Any]]:
     """Carry a plan out, time passing in pauses only."""
     works = divide(found, (), Tally())
-    batch = Batch([work.parts(rules) for work in works], width=2)
+    batch = Batch([work.parts(rules, 2) for work in works], width=2)
     now = NOW
     for _turn in range(MOST_TURNS):
         while asked := batch.next(now):

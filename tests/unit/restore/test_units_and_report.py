@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import heapq
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +31,13 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome 
     Tally,
 )
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.planning import Plan
-from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.units import Unit, Work, divide, unit_failed
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.units import (
+    Unit,
+    Work,
+    divide,
+    in_turn,
+    unit_failed,
+)
 from builders import (
     DATA,
     DAY,
@@ -51,6 +59,8 @@ from builders import (
     survey,
     vbs_wish,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 FAILURE = ErrorInfo(Failure.REFUSED, "the backend said no", code="VBS.0007", remedy="Ask it.")
 
@@ -140,6 +150,56 @@ def test_the_largest_disks_of_a_wave_come_first() -> None:
     assert [unit.target for unit in units(found)] == ["large", "small"]
 
 
+@pytest.mark.parametrize(
+    ("places", "order"),
+    [
+        (1, [0, 6, 1, 5, 2, 4, 3]),  # three pairs of 8, then 4 is left: not more than twice the longest of it
+        (2, [0, 1, 2, 3, 4, 5, 6]),  # 28: each place has 14, twice the longest
+    ],
+)
+def test_long_and_short_take_turns_until_the_end_is_near(places: int, order: list[int]) -> None:
+    assert in_turn([7, 6, 5, 4, 3, 2, 1], [7, 6, 5, 4, 3, 2, 1], places) == order
+
+
+def test_what_has_no_known_size_starts_as_it_comes() -> None:
+    assert in_turn([0, 0, 0], [0, 0, 0], 1) == [0, 1, 2]
+
+
+@given(sizes=st.lists(st.integers(0, 9), max_size=40), places=st.integers(1, 9))
+def test_everything_has_its_turn_once(sizes: list[int], places: int) -> None:
+    lengths = sorted(sizes, reverse=True)
+    assert sorted(in_turn(lengths, [2 * length for length in lengths], places)) == list(range(len(lengths)))
+
+
+def test_turns_keep_the_places_full_where_starts_are_limited() -> None:
+    """A hundred places and a start in eight seconds: enough for all of them, but not for the short ones alone."""
+    lengths = [20 * step for step in range(100, 0, -1) for _unit in range(40)]
+    bound = sum(lengths) / 100
+    turns = [lengths[unit] for unit in in_turn(lengths, lengths, 100)]
+    assert _makespan(lengths, places=100, gap=8) > 1.15 * bound
+    assert _makespan(turns, places=100, gap=8) < 1.05 * bound
+
+
+def _makespan(lengths: Sequence[int], *, places: int, gap: float) -> float:
+    """Of these, one after the other as places get free, but not more often than once in `gap` seconds."""
+    free_at = [0.0] * places
+    start = -gap
+    for length in lengths:
+        start = max(start + gap, heapq.heappop(free_at))
+        heapq.heappush(free_at, start + length)
+    return max(free_at)
+
+
+@pytest.mark.parametrize(("places", "order"), [(1, ["300", "260", "280"]), (2, ["300", "280", "260"])])
+def test_parts_start_in_turn(places: int, order: list[str]) -> None:
+    """One place has to do more than twice the longest, two have not."""
+    sizes = {ROOT: 300, DATA: 280, LONE: 260}
+    wishes = [vbs_wish(f"disk-{size}", name, group=f"{size}") for name, size in sizes.items()]
+    found = plan(*wishes, shown=survey(*(free(name, size_gb=size) for name, size in sizes.items())))
+    (work,) = divide(found, (), Tally())
+    assert [part.group for part in work.parts(rules=None, places=places)] == order  # type: ignore[arg-type]
+
+
 def test_waves_in_order_and_only_those_that_are_wanted() -> None:
     found = plan(vbs_wish("late", wave=3), vbs_wish("early", LONE, wave=1))
     assert [work.wave for work in divide(found, (), Tally())] == [1, 3]
@@ -166,7 +226,7 @@ def test_a_whole_server_that_was_begun_is_remembered_as_it_was_found() -> None:
 
 def test_parts_carry_what_the_batch_has_to_know() -> None:
     (work,) = divide(plan(vbs_wish(critical=True, group="erp")), (), Tally())
-    (part,) = work.parts(rules=None)  # type: ignore[arg-type]
+    (part,) = work.parts(rules=None, places=1)  # type: ignore[arg-type]
     assert (part.critical, part.group, part.failed()) == (True, "erp", True)
 
 
