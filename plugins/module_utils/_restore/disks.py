@@ -473,19 +473,16 @@ def changed_since(what: str) -> ErrorInfo:
 
 
 def _broken(disk: Disk) -> ErrorInfo:
-    return ErrorInfo(
-        Failure.REFUSED,
-        f"disk {disk.id} is {disk.status} after the restore",
-        remedy="The cloud allows only to delete such a disk: make a new one from the backup and attach that.",
-    )
+    return _lost_disk(f"disk {disk.id} is {disk.status} after the restore")
 
 
 def _broken_before(restore: Restore) -> ErrorInfo:
-    return ErrorInfo(
-        Failure.REFUSED,
-        f"{restore.name} is in an error state since it was begun",
-        remedy="The cloud allows only to delete such a disk: make a new one from the backup and attach that.",
-    )
+    return _lost_disk(f"{restore.name} is in an error state since it was begun")
+
+
+def _lost_disk(what: str) -> ErrorInfo:
+    remedy = "The cloud allows only to delete such a disk: make a new one from the backup and attach that."
+    return ErrorInfo(Failure.REFUSED, what, remedy=remedy)
 
 
 def _answers_lost(restore: Restore) -> ErrorInfo:
