@@ -1,7 +1,7 @@
 # Copyright (c) 2026 hwcloud.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mutants with names: what is broken in the engine, and the invariant that notices it.
+"""Mutants with names: what is broken in the engine, and the invariant, or the test, that notices it.
 
 `old` has to stand exactly once in its file, so that a changed engine makes an outdated row an error.
 """
@@ -133,5 +133,47 @@ TABLE: tuple[Mutant, ...] = (
         '"cloudbackups", backup_id, "restore"),',
         '"cloudbackups", backup_id),',
         "careful",
+    ),
+    Mutant(
+        "a lease is not looked for right before the own one is written",
+        f"{RUN}/journal.py",
+        "        failure = self._patiently(partial(self._check_lease, anchor, self._keeps_nobody_away))\n",
+        "        failure = None\n",
+        "tests/unit/run/test_journal.py",
+    ),
+    Mutant(
+        "a lease is not read back",
+        f"{RUN}/journal.py",
+        "            failure = self._patiently(partial(self._check_lease, anchor, self._is_ours))\n",
+        "            failure = None\n",
+        "tests/unit/run/test_journal.py",
+    ),
+    Mutant(
+        "what a file says since the start does not count",
+        f"{RUN}/journal.py",
+        "            if _last_marks(path, wanted, self._read_up_to.get(path, 0)):\n",
+        "            if False:\n",
+        "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
+        "an owner out of a backup is another run",
+        f"{RUN}/journal.py",
+        "owner is None or owner.at <= since",
+        "owner is None",
+        "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
+        "a first mark that comes late is as good as any",
+        f"{RESTORE}/servers.py",
+        "    if (yield Now()) - began > CONFIRMED_SECONDS:\n",
+        "    if False:\n",
+        "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
+        "the first mark of an HSS restore that comes late is as good as any",
+        f"{RESTORE}/hss.py",
+        "        if (yield Now()) - looked_at > CONFIRMED_SECONDS:\n",
+        "        if False:\n",
+        "tests/unit/engine/test_late_answers.py",
     ),
 )

@@ -122,10 +122,14 @@ class RenewLease:
 
 @dataclass(frozen=True)
 class ConfirmOwner:
-    """Read back that the holder's marks are still this run's. Answer: None, or ErrorInfo that says whose they are."""
+    """Read back that the holder's marks are still this run's. Answer: None, or ErrorInfo that says whose they are.
+
+    An owner that did not claim after `since` is none.
+    """
 
     holder: Holder
     max_age_seconds: float = 0.0
+    since: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,8 @@ def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
                 )
                 return (yield from _trace_shows(restore, rules))
             obstacle = (yield from _other_restore(restore, answer)) or answer
+            if restore.doubt and obstacle.kind is Failure.BUSY:  # it may be the one whose answer was lost
+                return (yield from _trace_shows(restore, rules))
         now = yield Now()
         if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or now >= deadline:
             yield from _refuse(restore, obstacle)
@@ -256,7 +258,7 @@ def _obstacle(restore: Restore) -> Script[ErrorInfo | None]:
 def _other_restore(restore: Restore, refused: ErrorInfo) -> Script[ErrorInfo | None]:
     """A backup restores one disk at a time (VBS user guide): if that is why, its turn comes later."""
     backup = (yield Look(Thing.VBS_BACKUP, restore.backup_id)) if refused.kind is Failure.REFUSED else None
-    if isinstance(backup, Backup) and backup.status == "restoring" and not restore.doubt:
+    if isinstance(backup, Backup) and backup.status == "restoring":
         return ErrorInfo(Failure.BUSY, f"backup {backup.id} is restoring another disk")
     return None
 
@@ -272,10 +274,15 @@ def _confirm(restore: Restore) -> Script[ErrorInfo | None]:
 
 
 def confirm_owner(restore: Restore, max_age_seconds: float = 0.0) -> Script[ErrorInfo | None]:
-    """Go on only while the marks are this run's own: raises GiveUp if they are not. Returns why it cannot be told."""
+    """Go on only while the marks are this run's own: raises GiveUp if they are not. Returns why it cannot be told.
+
+    The backup of a disk was there before we claimed the disk, so who takes over claims it after that. An earlier owner
+    came out of the backup, with the disk's metadata.
+    """
     if restore.holder is None:
         return None
-    stranger: ErrorInfo | None = yield ConfirmOwner(restore.holder, max_age_seconds)
+    since = 0.0 if restore.server_id else restore.backup_created_at or 0.0
+    stranger: ErrorInfo | None = yield ConfirmOwner(restore.holder, max_age_seconds, since)
     if stranger is not None and stranger.kind is Failure.TAKEN:
         raise GiveUp(stranger)
     return stranger
@@ -284,7 +291,8 @@ def confirm_owner(restore: Restore, max_age_seconds: float = 0.0) -> Script[Erro
 def still_ours(restores: list[Restore]) -> Script[bool]:
     """Before marks are written and disks attached after hours of restoring: another run may work on them by now.
 
-    That a disk bears no owner at all is the work of its restore, which may replace its metadata by the backup's.
+    That a disk bears no owner, or one of before, is the work of its restore, which may replace its metadata by the
+    backup's.
     """
     first = restores[0]
     try:

@@ -34,11 +34,11 @@ from .commands import (
     TakeTurn,
     Thing,
 )
-from .disks import Verdict, changed_since, conclude, confirm_owner, skip
+from .disks import Verdict, changed_since, conclude, confirm_owner, skip, still_ours
 from .mark import Phase, Standing
 from .model import Accepted, Backup, ErrorInfo, Failure, LogRecord, Server
 from .outcome import Restore, Rules, State, announce, move, overtaken, timed_out, write_marks
-from .steps import PASSING, GiveUp, Stopped, carry_out, in_one_go, started
+from .steps import CONFIRMED_SECONDS, PASSING, GiveUp, Stopped, carry_out, in_one_go, started
 
 FINAL = {"success": True, "skipped": False, "failed": False, "timeout": False}
 """Statuses of a task that has ended (HSS API), and whether it ended well. `running` and `waiting` are open, and so is
@@ -127,13 +127,15 @@ def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
 
 def restore_server(restore: Restore, rules: Rules, *, hold_power: bool = False) -> Script[None]:
     """Submit, unless it runs or has ended already, and watch. Raises GiveUp for what was never accepted."""
+    if restore.standing not in (Standing.FRESH, Standing.FINISHED) and (
+        failure := (yield from write_marks([restore], claim=True))
+    ):
+        raise GiveUp(failure)  # what an earlier process began could not be taken over
     if not restore.to_submit:
         restore.end(State.RESTORED, (yield Now()))
         return
     deadline = (yield Now()) + rules.wait_timeout_seconds
     before: tuple[str, ...] | None
-    if restore.standing is not Standing.FRESH and (failure := (yield from write_marks([restore], claim=True))):
-        raise GiveUp(failure)  # what an earlier process began could not be taken over
     had_ended = False
     if restore.standing is Standing.WATCH:
         restore.adopted = True
@@ -146,16 +148,20 @@ def restore_server(restore: Restore, rules: Rules, *, hold_power: bool = False) 
         restore.state = State.SUBMITTED
         return
     verdict, error = yield from watch(restore, rules, deadline, before)
-    if verdict in (Verdict.RESTORED, Verdict.FAILED):
-        restore.accepted, restore.doubt = True, False
-        yield from move(restore, Phase.RESTORED if verdict is Verdict.RESTORED else Phase.FAILED)
-    elif verdict is Verdict.UNKNOWN and restore.standing is Standing.WATCH and restore.target in rules.resubmit_unknown:
+    if verdict is Verdict.UNKNOWN and restore.standing is Standing.WATCH and restore.target in rules.resubmit_unknown:
         yield Say("resubmit", restore.target, f"{restore.name}: unknown, submitted again as was asked for")
         restore.standing = Standing.SUBMIT
         yield from restore_server(restore, rules, hold_power=hold_power)
         return
     yield from conclude(restore, verdict, error)
     restore.changed = restore.changed and not had_ended
+    if verdict in _PHASES:
+        restore.accepted, restore.doubt = True, False
+        if (yield from still_ours([restore])):
+            yield from move(restore, _PHASES[verdict])
+
+
+_PHASES = {Verdict.RESTORED: Phase.RESTORED, Verdict.FAILED: Phase.FAILED}
 
 
 def follow_server(restore: Restore, rules: Rules) -> Script[None]:
@@ -184,6 +190,7 @@ def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -
         yield TakeTurn(RestoreServer)
         if not (yield GoesOn()):
             raise Stopped
+        looked_at = yield Now()
         backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
         records = yield Look(Thing.HSS_LOG)
         obstacle = (yield from in_one_go(partial(_overtaken, restore))) or _obstacle(restore, backup, records)
@@ -192,18 +199,20 @@ def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -
             before = digests(records, restore.server_id, restore.backup_name)
             if _runs_already(restore, backup, records):
                 yield Say("adopted", restore.target, f"{restore.name}: this restore runs already, waiting for it")
-                restore.adopted = restore.accepted = True
                 running = digests(open_records(records, restore.server_id), restore.server_id, restore.backup_name)
                 before = tuple((Counter(before) - Counter(running)).elements())
                 if restore.mark.phase is not Phase.SUBMITTING:
-                    yield from move(restore, Phase.SUBMITTING, job=pack(before), claim=True)
+                    failure = yield from move(restore, Phase.SUBMITTING, job=pack(before), claim=True)
+                    if failure is not None and failure.kind is Failure.TAKEN:
+                        raise GiveUp(failure)  # it is the restore of the run that works on the server
+                restore.adopted = restore.accepted = True
                 yield from move(restore, Phase.ACCEPTED)
                 return before
-            obstacle = yield from _ask(restore, before, hold_power)
+            obstacle = yield from _ask(restore, before, looked_at, hold_power)
             if obstacle is None:
                 return before
         if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or (yield Now()) >= deadline:
-            if restore.mark.phase is Phase.SUBMITTING:
+            if restore.mark.phase is Phase.SUBMITTING and not restore.unwritten:  # else it may come late
                 yield from move(restore, Phase.BEGUN)
             raise GiveUp(obstacle)
         yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
@@ -238,12 +247,13 @@ def _runs_already(restore: Restore, backup: Backup, records: list[LogRecord]) ->
     return bool(opened) and backup.status in RESTORING and all(record.backup_name == backup.name for record in opened)
 
 
-def _ask(restore: Restore, before: tuple[str, ...], hold_power: bool) -> Script[ErrorInfo | None]:
-    """Announce and submit. Returns the refusal; None if it was accepted, or may have been."""
-    if restore.mark.phase is not Phase.SUBMITTING and (
-        failure := (yield from announce([restore], job=pack(before), claim=True))
-    ):
-        return failure
+def _ask(restore: Restore, before: tuple[str, ...], looked_at: float, hold_power: bool) -> Script[ErrorInfo | None]:
+    """Announce and submit. Returns the refusal; None if it was accepted, or may have been. Raises GiveUp."""
+    if restore.mark.phase is not Phase.SUBMITTING:
+        if failure := (yield from announce([restore], job=pack(before), claim=True)):
+            return failure
+        if (yield Now()) - looked_at > CONFIRMED_SECONDS:
+            yield from _came_late(restore, before)
     if failure := (yield from confirm_owner(restore)):
         return failure
     power_on = restore.power_on and not hold_power
@@ -259,6 +269,13 @@ def _ask(restore: Restore, before: tuple[str, ...], hold_power: bool) -> Script[
     restore.doubt = True
     yield Say("answer_lost", restore.target, f"{restore.name}: no answer to the restore, looking")
     return None
+
+
+def _came_late(restore: Restore, before: tuple[str, ...]) -> Script[None]:
+    """The mark may stand in the place of that of a run that has come and gone meanwhile: its record tells."""
+    records = yield Look(Thing.HSS_LOG)
+    if isinstance(records, ErrorInfo) or _new(restore, records, before):
+        raise GiveUp(changed_since(f"{restore.name} was worked on while its first mark was on its way"))
 
 
 def watch(
@@ -331,12 +348,15 @@ def _hand_over(unit: HssUnit, rules: Rules) -> Script[None]:
             restored = False
         elif restored and restore.power_on and rules.start_servers:
             try:
-                yield from carry_out(StartServer(unit.server_id), started(unit.server_id), rules.step)
+                # the others of its group may have taken hours
+                guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
+                order, goal = StartServer(unit.server_id), started(unit.server_id)
+                yield from carry_out(order, goal, rules.step, guard=guard)
             except GiveUp as reason:
                 restored = False
                 unit.error = reason.error
                 unit.notes.append(f"the server could not be started: {reason.error}")
-    if restored and restore.mark.phase is Phase.RESTORED:
+    if restored and restore.mark.phase is Phase.RESTORED and (not unit.group or (yield from still_ours([restore]))):
         yield from move(restore, Phase.FINISHED)
     server = yield Look(Thing.SERVER, unit.server_id)
     if isinstance(server, Server):

@@ -32,7 +32,7 @@ _TIME_DIGITS = 11  # until the year 5138
 
 
 REMOVED = "marks_removed"
-"""The code of the answer that a holder bears no owner any more."""
+"""The code of the answer that a holder bears no owner any more, or one of long ago."""
 
 
 class Phase(Enum):
@@ -170,7 +170,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Owner:
-    """Which process works on the marks beside it. `host` names a process namespace, in which `process` is unique."""
+    """Which process works on the marks beside it, and when it claimed them.
+
+    `host` names a process namespace, in which `process` is unique.
+    """
 
     run_id: str
     host: str

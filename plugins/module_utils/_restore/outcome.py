@@ -19,6 +19,9 @@ MARK_TRIES = 3
 MARK_PATIENCE_SECONDS = 900.0
 """How long a mark is tried again while the cloud is only too busy to take it."""
 MARK_PAUSE_SECONDS = 2.0
+SETTLE_SECONDS = 2.0
+"""After a lease or a claim was written, before it is read back: longer than the two calls, a read and a write, of one
+who does the same at the same moment."""
 POLLS_OF_GRACE = 6
 """How many polls a trace of a restore may lag behind its acceptance before it counts as not there."""
 
@@ -53,6 +56,10 @@ class Rules:
     @property
     def grace_seconds(self) -> float:
         return POLLS_OF_GRACE * self.wait_interval_seconds
+
+    @property
+    def settle_seconds(self) -> float:
+        return min(SETTLE_SECONDS, self.wait_interval_seconds)
 
     @property
     def step(self) -> Patience:
@@ -321,9 +328,13 @@ def overtaken(restore: Restore, metadata: Mapping[str, str]) -> ErrorInfo | None
     now, before = decode(text), decode(restore.seen)
     if now is None or text == restore.seen or (before is not None and now.at < before.at):
         return None
+    return begun_since(now.run_id, restore.name)
+
+
+def begun_since(run_id: str, name: str) -> ErrorInfo:
     return ErrorInfo(
         Failure.TAKEN,
-        f"run {now.run_id} has begun with {restore.name} since the plan was checked",
+        f"run {run_id} has begun with {name} since the plan was checked",
         remedy="Nothing more is done to it here. When that run has ended, make a new plan.",
     )
 

@@ -25,16 +25,24 @@ from .commands import (
     Together,
 )
 from .disks import changed_since, confirm_owner, keep_handle, restore_disk, skip, still_ours
-from .mark import Phase, Standing
+from .mark import Phase, Place, Standing, place
 from .model import Disk, ErrorInfo, Failure, Server
 from .outcome import Restore, Rules, ServerUnit, State, announce, overtaken, record, write_marks
-from .steps import JUST_SEEN_SECONDS, GiveUp, Stopped, attached, carry_out, detached, in_one_go, started, stopped
+from .steps import (
+    CONFIRMED_SECONDS,
+    JUST_SEEN_SECONDS,
+    GiveUp,
+    Stopped,
+    attached,
+    carry_out,
+    detached,
+    in_one_go,
+    started,
+    stopped,
+)
 
-GATHER_SECONDS = 2.0
+GATHER_SECONDS = 0.5
 """Servers whose turn comes at about the same time are stopped by one call."""
-CONFIRMED_SECONDS = 30.0
-"""A server's disks are detached one after the other, and no run takes a server over from one that renewed its lease
-within the last three minutes: so not each of them needs a look at the owner of its own."""
 
 
 def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
@@ -78,9 +86,9 @@ def _give_up(unit: ServerUnit, error: ErrorInfo) -> Script[None]:
 
 def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
     """Mark, stop, detach. Raises GiveUp."""
-    to_detach = yield from in_one_go(partial(_look_again, unit))
-    if failure := (yield from write_marks(unit.restores, claim=True)):  # also takes over what an earlier process began
-        raise GiveUp(failure)
+    to_detach = yield from _claim(unit)
+    if to_detach:  # whoever has claimed it at the same moment has done so by then, and one of us reads that
+        yield Pause(rules.settle_seconds, poll=True)
     if failure := (yield from confirm_owner(unit.restores[0])):
         raise GiveUp(failure)
     unit.marked = True
@@ -100,6 +108,34 @@ def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
         raise GiveUp(failure)
     if failure := (yield from announce([restore for restore in unit.restores if restore.to_announce])):
         raise GiveUp(failure)
+
+
+def _claim(unit: ServerUnit) -> Script[list[Restore]]:
+    """Look, then write the first marks, which also take over what an earlier process began.
+
+    Returns the restores whose disks are to be detached. Raises GiveUp.
+    """
+    began = yield Now()
+    to_detach = yield from in_one_go(partial(_look_again, unit))
+    if failure := (yield from write_marks(unit.restores, claim=True)):
+        raise GiveUp(failure)
+    if (yield Now()) - began > CONFIRMED_SECONDS:
+        yield from _came_late(unit, to_detach)
+    return to_detach
+
+
+def _came_late(unit: ServerUnit, to_detach: list[Restore]) -> Script[None]:
+    """The marks may stand in the place of those of a run that has come and gone since the looks before them.
+
+    If a disk is not where it was seen, that run may have restored it, and these marks must not deny that.
+    """
+    begun = [restore for restore in unit.restores if restore.mark.phase is Phase.BEGUN]
+    for restore in begun:
+        disk = yield Look(Thing.DISK, restore.volume_id)
+        expected = Place.AS_MARKED if restore in to_detach else Place.FREE
+        if isinstance(disk, ErrorInfo) or place(restore.mark, disk) is not expected:
+            failure = yield from announce(begun)
+            raise GiveUp(failure or changed_since(f"{restore.name} was moved while its first mark was on its way"))
 
 
 def _if_it_goes_on() -> Script[None]:
@@ -243,6 +279,8 @@ def _close_marks(unit: ServerUnit, *, finished: bool) -> Script[None]:
     closing = (
         [restore for restore in unit.restores if restore.back and restore.mark.phase in _CLOSING] if finished else []
     )
+    if not closing or not (yield from still_ours(unit.restores)):  # starting takes minutes
+        return
     for restore in closing:
         restore.mark = restore.mark.moved(_CLOSING[restore.mark.phase])
     if failure := (yield from write_marks(closing)):

@@ -19,6 +19,10 @@ from .model import Accepted, Disk, ErrorInfo, Failure, Job, JobState, Server
 
 STOOD_STILL_SECONDS = 120.0
 """Less than a lease is good for: another run may take over from a process that stood still for longer."""
+CONFIRMED_SECONDS = 30.0
+"""A server's disks are detached one after the other, and no run takes a server over from one that renewed its lease
+within the last three minutes: so not each of them needs a look at the owner of its own. A first mark that takes longer
+than that may have been written over another run's."""
 GOES = 5
 PASSING = (Failure.BUSY, Failure.LOST, Failure.UNREACHABLE)
 """Failures after which a write that may be repeated, or a look, is worth another try."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._cloud.api import Api
 from .._restore.batch import Batch
-from .._restore.commands import Command, ConfirmOwner, Holder, Look, Pause, RenewLease, Say, Script, TakeTurn
+from .._restore.commands import Command, ConfirmOwner, Look, Pause, RenewLease, Say, Script, TakeTurn
 from .._restore.mark import LEASE_RENEWED_EVERY_SECONDS
 from .._restore.model import ErrorInfo
 from .clock import Clock
@@ -118,7 +118,7 @@ class Driver:
             self._looks.want(command.thing, command.id, receiver, max_age_seconds=command.max_age_seconds, now=now)
         elif isinstance(command, ConfirmOwner):
             thing, name = HOLDERS[command.holder.kind], command.holder.id
-            receiver = Receiver(ticket, command.holder)
+            receiver = Receiver(ticket, command)
             self._looks.want(thing, name, receiver, max_age_seconds=command.max_age_seconds, now=now)
         elif isinstance(command, TakeTurn) and command.order not in TURNS:
             self._batch.apply(ticket, None)
@@ -139,10 +139,10 @@ class Driver:
         self._batch.apply(ticket, answer)
 
     def _answer_look(self, receiver: Receiver, seen: Any) -> None:
-        holder = receiver.holder
-        self._batch.apply(receiver.ticket, seen if holder is None else self._owner(holder, seen))
+        confirm = receiver.confirm
+        self._batch.apply(receiver.ticket, seen if confirm is None else self._owner(confirm, seen))
 
-    def _owner(self, holder: Holder, seen: Any) -> ErrorInfo | None:
+    def _owner(self, confirm: ConfirmOwner, seen: Any) -> ErrorInfo | None:
         if isinstance(seen, ErrorInfo):
             return seen
-        return self._journal.owner_in(holder, seen.metadata) if self._journal else None
+        return self._journal.owner_in(confirm.holder, seen.metadata, confirm.since) if self._journal else None

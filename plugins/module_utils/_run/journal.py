@@ -10,9 +10,10 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,7 @@ from .._restore.mark import (
     encode_owner,
 )
 from .._restore.model import ErrorInfo, Failure
+from .._restore.outcome import begun_since
 from .._restore.steps import PASSING
 from .clock import Clock
 
@@ -57,8 +59,11 @@ class Journal(Protocol):
 
     def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None: ...
 
-    def owner_in(self, holder: Holder, metadata: Mapping[str, str]) -> ErrorInfo | None:
-        """None if the holder, whose metadata was just read, is this run's; else whose it is."""
+    def owner_in(self, holder: Holder, metadata: Mapping[str, str], since: float = 0.0) -> ErrorInfo | None:
+        """None if the holder, whose metadata was just read, is this run's; else whose it is.
+
+        Who did not claim it after `since` does not count.
+        """
 
     def renew(self) -> ErrorInfo | None: ...
 
@@ -134,11 +139,16 @@ def _write_metadata(api: Api, holder: Holder, values: Mapping[str, str]) -> Erro
 
 
 class CloudJournal:
-    """Marks in the metadata of servers, and of disks that have no server. Any controller can go on with them."""
+    """Marks in the metadata of servers, and of disks that have no server. Any controller can go on with them.
 
-    def __init__(self, api: Api, run_id: str, clock: Clock) -> None:
+    The lease of the run `take_over` keeps nobody away.
+    """
+
+    def __init__(self, api: Api, run_id: str, clock: Clock, *, take_over: str = "", settle_seconds: float) -> None:
         self._api = api
         self._clock = clock
+        self._take_over = take_over
+        self._settle_seconds = settle_seconds
         self._owner = Owner(run_id, this_host(), this_process(), secrets.token_hex(4), anchor="")
 
     def _cloud_time(self) -> float:
@@ -146,25 +156,53 @@ class CloudJournal:
         return self._clock.now() + self._api.skew_seconds
 
     def open(self, anchor: Holder) -> ErrorInfo | None:
-        self._owner = replace(self._owner, anchor=str(anchor), at=self._cloud_time())
+        """Put the lease there if nobody else's lies there, and read it back a while later.
+
+        Of those that begin at the same moment, before any of them could see another's lease, only the last one's
+        stands by then, and only that one goes on.
+        """
+        self._owner = replace(self._owner, anchor=str(anchor))
+        failure = self._patiently(partial(self._check_lease, anchor, self._keeps_nobody_away))
+        failure = failure or self._patiently(self.renew)
+        if failure is None:
+            self._clock.sleep(self._settle_seconds)
+            failure = self._patiently(partial(self._check_lease, anchor, self._is_ours))
+        return failure
+
+    def _patiently(self, call: Callable[[], ErrorInfo | None]) -> ErrorInfo | None:
         for tries_left in reversed(range(OPEN_TRIES)):
-            failure = self.renew()
+            failure = call()
             if failure is None or failure.kind not in PASSING or not tries_left:
                 return failure
             self._clock.sleep(failure.retry_after_seconds or OPEN_PAUSE_SECONDS)
         return None
 
+    def _check_lease(self, anchor: Holder, good: Callable[[Lease | None], bool]) -> ErrorInfo | None:
+        try:
+            lease = _read_lease(self._api, str(anchor), {})
+        except CloudError as error:
+            return error.info
+        if good(lease):
+            return None
+        return _taken(anchor, f"{lease.run_id} of {lease.host}" if lease else "its marks were removed")
+
+    def _keeps_nobody_away(self, lease: Lease | None) -> bool:
+        return not is_young(lease, self._cloud_time()) or (lease is not None and lease.run_id == self._take_over)
+
+    def _is_ours(self, lease: Lease | None) -> bool:
+        return lease is not None and lease.nonce == self._owner.nonce
+
     def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None:
         now = self._cloud_time()
         values = {key: encode(replace(mark, at=now)) for key, mark in marks}
-        owner = {OWNER_KEY: encode_owner(self._owner)} if claim else {}
+        owner = {OWNER_KEY: encode_owner(replace(self._owner, at=now))} if claim else {}
         return _write_metadata(self._api, holder, {**values, **owner})
 
-    def owner_in(self, holder: Holder, metadata: Mapping[str, str]) -> ErrorInfo | None:
+    def owner_in(self, holder: Holder, metadata: Mapping[str, str], since: float = 0.0) -> ErrorInfo | None:
         owner = decode_owner(metadata.get(OWNER_KEY))
         if owner is not None and owner.nonce == self._owner.nonce:
             return None
-        if owner is None:
+        if owner is None or owner.at <= since:
             return replace(_taken(holder, "its marks were removed"), code=REMOVED)
         return _taken(holder, f"{owner.run_id} of {owner.host}")
 
@@ -233,6 +271,8 @@ class FileJournal:
         self._run_id = run_id
         self._clock = clock
         self._file = -1
+        self._read_up_to: Mapping[Path, int] = {}
+        """How long the files of the other runs were when this one began: its plan knows nothing of what came later."""
 
     def open(self, anchor: Holder) -> ErrorInfo | None:
         try:
@@ -240,6 +280,8 @@ class FileJournal:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _flush_directory(self._path.parent)
+            with _only_one(self._path.parent):
+                self._read_up_to = {path: path.stat().st_size for path in self._others()}
         except BlockingIOError:
             return _taken(anchor, f"{self._run_id}, another process of this controller")
         except OSError as error:
@@ -252,14 +294,18 @@ class FileJournal:
         with _only_one(self._path.parent):
             return self._taken(holder, marks) or self._append(holder, marks)
 
+    def _others(self) -> Iterator[Path]:
+        return (path for path in self._path.parent.glob(f"*{FILE_SUFFIX}") if path != self._path)
+
     def _taken(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> ErrorInfo | None:
-        """Whether another run of this folder that is at work has an open mark for one of these."""
+        """Whether another run of this folder that is at work has an open mark for one of these, or any has written one
+        since this run began: hours may pass before its turn comes, and that run may have ended meanwhile."""
         wanted = {_about(holder, key) for key, _mark in marks}
-        for path in self._path.parent.glob(f"*{FILE_SUFFIX}"):
-            if path != self._path and _is_locked(path):
-                last = {about: mark for about, mark in _read_file(path) if about in wanted and mark is not None}
-                if any(mark.open for mark in last.values()):
-                    return _taken(holder, f"{_run_of(path)}, another process of this controller")
+        for path in self._others():
+            if _is_locked(path) and any(mark.open for mark in _last_marks(path, wanted).values()):
+                return _taken(holder, f"{_run_of(path)}, another process of this controller")
+            if _last_marks(path, wanted, self._read_up_to.get(path, 0)):
+                return begun_since(_run_of(path), f"{holder.kind} {holder.id}")
         return None
 
     def _append(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> ErrorInfo | None:
@@ -277,7 +323,7 @@ class FileJournal:
             return _unwritable(self._path, error)
         return None
 
-    def owner_in(self, holder: Holder, metadata: Mapping[str, str]) -> ErrorInfo | None:
+    def owner_in(self, holder: Holder, metadata: Mapping[str, str], since: float = 0.0) -> ErrorInfo | None:
         return None  # nobody else can hold the lock
 
     def renew(self) -> ErrorInfo | None:
@@ -315,8 +361,14 @@ def _run_of(path: Path) -> str:
     return unquote(path.name.removesuffix(FILE_SUFFIX))
 
 
-def _read_file(path: Path) -> Iterator[tuple[str, Mark | None]]:
-    return map(_read_line, path.read_text(encoding="utf-8", errors="replace").splitlines())
+def _last_marks(path: Path, wanted: Set[str], start: int = 0) -> dict[str, Mark]:
+    return {about: mark for about, mark in _read_file(path, start) if about in wanted and mark is not None}
+
+
+def _read_file(path: Path, start: int = 0) -> Iterator[tuple[str, Mark | None]]:
+    with path.open("rb") as file:
+        file.seek(start)
+        return map(_read_line, file.read().decode(errors="replace").splitlines())
 
 
 def _read_line(line: str) -> tuple[str, Mark | None]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from .._cloud import ecs, evs, hss, vbs
 from .._cloud.api import Api
 from .._cloud.errors import CloudError
-from .._restore.commands import Holder, Thing
+from .._restore.commands import ConfirmOwner, Thing
 from .._restore.model import ErrorInfo, Failure
 from .workers import Workers
 
@@ -45,10 +45,10 @@ REMEMBERED_SECONDS = 60.0
 
 
 class Receiver(NamedTuple):
-    """Who has asked. With a holder, what is asked is whether its marks are this run's."""
+    """Who has asked. `confirm`: what is asked is whether the marks there are this run's."""
 
     ticket: int
-    holder: Holder | None = None
+    confirm: ConfirmOwner | None = None
 
 
 @dataclass(frozen=True)

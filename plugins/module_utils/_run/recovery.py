@@ -180,7 +180,9 @@ def _carry_out(
         )
         shell.show(f"{line.target}: {line.text}")
 
-    journal = make_journal(shell, plan.run_id, options.journal_dir)
+    journal = make_journal(
+        shell, plan.run_id, options.rules, directory=options.journal_dir, take_over=options.take_over
+    )
     if failure := journal.open(_anchor(works)):
         raise NotReady(f"the run could not be announced, so nothing was changed: {failure}")
     if _moved_on(plan, known, _file_marks(options)):
@@ -218,10 +220,12 @@ def _moved_on(plan: Plan, before: FileMarks, now: FileMarks) -> bool:
     return any(before.marks.get(key) != now.marks.get(key) for key in about)
 
 
-def make_journal(shell: Shell, run_id: str, directory: Path | None) -> Journal:
+def make_journal(
+    shell: Shell, run_id: str, rules: Rules, *, directory: Path | None = None, take_over: str = ""
+) -> Journal:
     if directory is not None:
         return FileJournal(directory, run_id, shell.clock)
-    return CloudJournal(shell.api, run_id, shell.clock)
+    return CloudJournal(shell.api, run_id, shell.clock, take_over=take_over, settle_seconds=rules.settle_seconds)
 
 
 def _anchor(works: Sequence[Work]) -> Holder:

@@ -96,7 +96,7 @@ def restore_disk(shell: Shell, wish: DiskWish, rules: Rules, *, dry_run: bool) -
     if dry_run:
         return {**_outcome(restore), "state": State.PLANNED.value, "changed": True, "diff": diff}
     unit = DiskUnit(wish.volume_id, restore)
-    _drive(shell, recover_disk(unit, rules), wish.run_id, restore)
+    _drive(shell, recover_disk(unit, rules), rules, wish.run_id, restore)
     return {**_outcome(restore), "diff": diff}
 
 
@@ -186,7 +186,7 @@ def restore_server(shell: Shell, wish: ServerWish, rules: Rules, *, dry_run: boo
     if dry_run:
         return {**_outcome(restore), "state": State.PLANNED.value, "changed": True, "diff": diff}
     unit = HssUnit(server_id, server_id, server_id, wish.power_on, restore)
-    _drive(shell, recover_hss(unit, rules), wish.run_id, restore)
+    _drive(shell, recover_hss(unit, rules), rules, wish.run_id, restore)
     return {**_outcome(restore), "diff": diff}
 
 
@@ -356,7 +356,7 @@ def follow(shell: Shell, handle: Mapping[str, Any], rules: Rules, *, dry_run: bo
     if dry_run:
         rules = replace(rules, wait=False)
     script = follow_disk(restore, rules) if restore.method == "vbs" else follow_server(restore, rules)
-    _drive(shell, script, "", restore)
+    _drive(shell, script, rules, "", restore)
     if restore.finished_at is None:  # it runs: in check mode, tell what waiting for its end would
         restore.state, restore.changed = State.SUBMITTED, dry_run and waits
     return _outcome(restore)
@@ -366,7 +366,8 @@ def look(shell: Shell, handle: Mapping[str, Any]) -> dict[str, Any]:
     """Where a restore stands now. Raises OptionError, CloudError."""
     restore = read_handle(handle)
     follow_once = follow_disk if restore.method == "vbs" else follow_server
-    _drive(shell, follow_once(restore, Rules(wait=False)), "", restore)
+    rules = Rules(wait=False)
+    _drive(shell, follow_once(restore, rules), rules, "", restore)
     if restore.state is State.UNKNOWN and restore.error:
         raise CloudError(restore.error)  # it could not be read: that says nothing about the restore
     return {
@@ -405,8 +406,8 @@ def read_handle(handle: Mapping[str, Any]) -> Restore:
 # -- common ------------------------------------------------------------------------------------------------------------
 
 
-def _drive(shell: Shell, script: Script[None], run_id: str, restore: Restore) -> None:
-    journal = make_journal(shell, run_id, None) if restore.holder else None
+def _drive(shell: Shell, script: Script[None], rules: Rules, run_id: str, restore: Restore) -> None:
+    journal = make_journal(shell, run_id, rules) if restore.holder else None
     if journal is not None and restore.holder is not None and (failure := journal.open(restore.holder)):
         raise CloudError(failure)
     driver = Driver(

@@ -21,6 +21,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark imp
     encode,
     mark_key,
 )
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model import Failure
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from simulation.cases import ARCHIVE, DB, Before, backup_id, disk_id, restores, server_id, world
@@ -95,6 +96,32 @@ def test_a_disk_that_another_run_did_while_we_stood_still_is_left_alone() -> Non
     assert seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY] == done
 
 
+def test_a_claim_that_comes_late_does_not_deny_what_another_run_did_meanwhile() -> None:
+    """It was on its way while another run came, restored the disk and went: the disk was restored once more."""
+    seen = world()
+    plan = seen.plan([DB]).as_dict()
+    handle = seen.cloud.handle
+
+    def slow(service: str, request: Any) -> Any:
+        if b'"begun|' in (request.body or b"").replace(b'"1|', b'"') and restores(seen) == {}:
+            disk = seen.cloud.world.disks[disk_id(1)]
+            device = disk.attachments[server_id(1)].device
+            seen.act("detach", volume_id=disk.id)
+            disk.restore_count += 1
+            seen.act("attach", volume_id=disk.id, server_id=server_id(1), device=device)
+            seen.clock.sleep(60.0)
+        return handle(service, request)
+
+    seen.cloud.handle = slow  # type: ignore[method-assign]
+    result = seen.carry_out(plan)
+    assert "was moved while its first mark was on its way" in result["targets"]["db01"]["msg"]
+    assert restores(seen) == {disk_id(1): 1}, "by the other run"
+    seen.cloud.handle = handle  # type: ignore[method-assign]
+    seen.pass_time(A_NAP)
+    again = seen.plan([DB], run_id=plan["run_id"])
+    assert "used_since" in {problem.code for problem in again.problems}, "a person decides"
+
+
 # -- a journal in files ------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +163,41 @@ def test_what_another_run_has_finished_is_no_claim(tmp_path: Path) -> None:
     assert failure is None
     second.close()
     first.close()
+
+
+def test_what_another_run_has_begun_since_is_no_claim_though_it_has_ended(tmp_path: Path) -> None:
+    """It had left the server stopped, with an open mark that says that it ran: the later claim took it as found off."""
+    waiting = FileJournal(tmp_path, "two", Clock())
+    assert waiting.open(Holder("server", server_id(2))) is None
+    first, _none = _claimed(tmp_path, "one")
+    first.close()
+    holder = Holder("server", server_id(1))
+    mark = Mark(Phase.BEGUN, "two", "t", backup_id(1), server_id=server_id(1))
+    failure = waiting.write(holder, [(mark_key(disk_id(2)), mark), (mark_key(disk_id(1)), mark)], claim=True)
+    assert failure is not None
+    assert (failure.kind, "run one has begun with server" in failure.message) == (Failure.TAKEN, True)
+    assert waiting.write(holder, [(mark_key(disk_id(2)), mark)], claim=True) is None, "nobody else's"
+    assert waiting.write(holder, [(mark_key(disk_id(2)), mark)], claim=True) is None, "its own by now"
+    waiting.close()
+
+
+def test_a_server_that_another_run_of_the_folder_did_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """Hours may pass between the check of a plan and a server's turn: it was restored once more, and stayed off."""
+    seen = world()
+    plan = seen.plan([DB], journal_dir=tmp_path).as_dict()
+    before = Before(seen)
+    looks: list[str] = []
+
+    def other_run(request: Any) -> None:
+        if request.method == "GET" and request.path.endswith(f"cloudservers/{server_id(1)}"):
+            looks.append(request.path)
+            if len(looks) == 2:  # the first is the check of the plan
+                _claimed(tmp_path, "b")[0].close()
+
+    _after_each(seen, other_run)
+    result = seen.carry_out(plan, journal_dir=tmp_path)
+    assert "run b has begun" in result["targets"]["db01"]["msg"]
+    assert (before.differences(seen), restores(seen)) == ([], {})
 
 
 def test_a_plan_that_another_process_carried_out_since_its_check_is_refused(tmp_path: Path) -> None:
@@ -215,6 +277,40 @@ def test_an_old_mark_from_the_backup_does_not_choose_the_backup() -> None:
     assert seen.data()[disk_id(3)].endswith("2-hours-old")
 
 
+def test_an_owner_from_the_backup_is_no_other_run() -> None:
+    """The backup was made during the recovery, under the marks of its first run, whose restore was refused.
+
+    The next one was restored, but for its last mark: so the disk was restored again and again.
+    """
+    seen = world(restore_metadata="replace")
+    seen.faults({"api": "vbs.restore", "nth": [1], "action": {"status": 400, "json": {"message": "not that one"}}})
+    assert seen.recover([ARCHIVE])["failed"]
+    seen.pass_time(A_NAP)
+    seen.act("add_backup", volume_id=disk_id(3), data="made since")
+    seen.pass_time(A_NAP)
+    target = seen.recover([ARCHIVE])["targets"]["archive"]
+    assert (target["state"], target["failed"], target["msg"]) == ("restored", False, "archive: 1 restored")
+    assert "|finished|" in seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY]
+    seen.pass_time(A_NAP)
+    assert seen.recover([ARCHIVE])["summary"] == {"already_restored": 1}
+    assert (restores(seen), seen.data()[disk_id(3)]) == ({disk_id(3): 1}, "made since")
+
+
+def test_a_run_that_took_a_disk_over_during_its_restore_keeps_its_marks() -> None:
+    seen = world(timing={"vbs_restore": 100.0})
+    theirs = encode(Mark(Phase.SUBMITTING, "b", "t", backup_id(3), at=START + 30))
+    metadata = seen.cloud.world.disks[disk_id(3)].metadata
+    entries = {LONE_DISK_KEY: theirs, OWNER_KEY: f"1|b|elsewhere|1.1|ffffffff|server:x|{START + 30:.0f}"}
+
+    def taking_over(_request: Any) -> None:
+        if seen.clock.time > START + 30 and metadata[LONE_DISK_KEY].startswith("1|accepted|"):
+            seen.act("set_metadata", volume_id=disk_id(3), metadata=entries)
+
+    _after_each(seen, taking_over)
+    assert "worked on by another run" in seen.recover([ARCHIVE])["targets"]["archive"]["msg"]
+    assert {key: metadata[key] for key in entries} == entries
+
+
 # -- the end of a run --------------------------------------------------------------------------------------------------
 
 
@@ -273,3 +369,21 @@ def test_a_run_that_was_superseded_does_not_write_over_the_marks_of_the_other() 
     metadata = seen.cloud.world.servers[server_id(1)].metadata
     assert [metadata[mark_key(disk_id(number))] for number in (1, 2)] == [done, done]
     assert restores(seen) == {}
+
+
+def test_the_marks_of_a_run_that_came_while_the_server_started_are_kept() -> None:
+    """`finished` was written over its `begun`, and it went on to detach a disk without a mark of its own."""
+    seen = world()
+    begun = encode(Mark(Phase.BEGUN, "b", "t", backup_id(1), at=START + 300))
+    marks = {mark_key(disk_id(number)): begun for number in (1, 2)}
+
+    def other_run(request: Any) -> None:
+        if b"os-start" in (request.body or b""):
+            owner = {OWNER_KEY: "1|b|elsewhere|1.1|ffffffff|server:x|1"}
+            seen.act("set_metadata", server_id=server_id(1), metadata={**marks, **owner})
+
+    _after_each(seen, other_run)
+    target = seen.recover([DB])["targets"]["db01"]
+    assert target["state"] == "restored"
+    assert "worked on by another run" in target["msg"]
+    assert marks.items() <= seen.cloud.world.servers[server_id(1)].metadata.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark imp
     LEASE_SECONDS,
     LONE_DISK_KEY,
     OWNER_KEY,
+    REMOVED,
     Lease,
     Mark,
     Owner,
@@ -213,7 +214,7 @@ LEASE = lease()
 
 
 def test_a_journal_announces_itself_and_gives_back_its_lease(cloud: Cloud) -> None:
-    kept = CloudJournal(cloud, "r1", Clock())  # type: ignore[arg-type]
+    kept = CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
     assert kept.open(HERE) is None
     written = decode_lease(cloud.holders[HERE][LEASE_KEY])
     assert written is not None
@@ -227,17 +228,17 @@ def test_a_journal_announces_itself_and_gives_back_its_lease(cloud: Cloud) -> No
 
 def test_times_are_the_clouds(cloud: Cloud) -> None:
     cloud.skew_seconds = 500.0
-    kept = CloudJournal(cloud, "r1", Clock())  # type: ignore[arg-type]
+    kept = CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
     kept.open(HERE)
     kept.write(HERE, [(mark_key(ROOT), mark())], claim=False)
     written = decode(cloud.holders[HERE][mark_key(ROOT)])
     announced = decode_lease(cloud.holders[HERE][LEASE_KEY])
     assert written is not None and announced is not None
-    assert written.at == announced.renewed_at == NOW + 500
+    assert (announced.renewed_at, written.at) == (NOW + 500, NOW + 501)
 
 
 def test_marks_are_written_together_and_only_a_claim_takes_the_holder(cloud: Cloud) -> None:
-    kept = CloudJournal(cloud, "r1", Clock())  # type: ignore[arg-type]
+    kept = CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
     kept.open(OTHER)
     marks = [(mark_key(ROOT), mark()), (mark_key(DATA), mark(Phase.BEGUN, DATA))]
     assert kept.write(HERE, marks, claim=False) is None
@@ -253,7 +254,7 @@ def test_marks_are_written_together_and_only_a_claim_takes_the_holder(cloud: Clo
 
 
 def test_a_process_that_was_superseded_notices_also_under_the_same_run_id(cloud: Cloud) -> None:
-    first, second = (CloudJournal(cloud, "r1", Clock()) for _number in range(2))  # type: ignore[arg-type]
+    first, second = (CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0) for _number in range(2))  # type: ignore[arg-type]
     for kept in (first, second):
         kept.open(HERE)
         kept.write(HERE, [(mark_key(ROOT), mark())], claim=True)
@@ -264,17 +265,77 @@ def test_a_process_that_was_superseded_notices_also_under_the_same_run_id(cloud:
     assert second.owner_in(HERE, cloud.holders[HERE]) is None
 
 
+@pytest.mark.parametrize(("since", "counts"), [(0.0, True), (NOW + 100, True), (NOW + 101, False), (NOW + 200, False)])
+def test_an_owner_counts_from_its_claim_not_from_the_start_of_its_run(cloud: Cloud, since: float, counts: bool) -> None:
+    clock = Clock()
+    first, second = (CloudJournal(cloud, "r1", clock, settle_seconds=1.0) for _number in range(2))  # type: ignore[arg-type]
+    first.open(DISK)
+    clock.sleep(100)
+    first.write(DISK, [(LONE_DISK_KEY, mark())], claim=True)
+    clock.sleep(100)
+    first.write(DISK, [(LONE_DISK_KEY, mark())], claim=False)
+    stranger = second.owner_in(DISK, cloud.holders[DISK], since)
+    assert stranger is not None
+    assert (stranger.kind, stranger.code) == (Failure.TAKEN, "" if counts else REMOVED)
+    assert first.owner_in(DISK, cloud.holders[DISK], NOW + 200) is None, "it knows itself"
+
+
 @pytest.mark.parametrize("metadata", [{}, {OWNER_KEY: "odd"}])
 def test_marks_that_somebody_removed_are_not_ours_any_more(cloud: Cloud, metadata: dict[str, str]) -> None:
-    kept = CloudJournal(cloud, "r1", Clock())  # type: ignore[arg-type]
+    kept = CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
     stranger = kept.owner_in(DISK, metadata)
     assert stranger is not None
     assert (stranger.kind, "removed" in stranger.message) == (Failure.TAKEN, True)
 
 
+class Meanwhile(Clock):
+    """While somebody sleeps, another one acts."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        super().__init__()
+        self._act = act
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self._act()
+
+
+def test_of_those_that_begin_at_the_same_moment_the_last_goes_on(cloud: Cloud) -> None:
+    """Both had planned before either had a lease, went on, and stopped, restored and marked the same servers."""
+    cloud.holders[HERE] = {}
+    second = CloudJournal(cloud, "r2", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
+    second.open(HERE)
+    written, cloud.holders[HERE] = cloud.holders[HERE], {}
+    meanwhile = Meanwhile(lambda: cloud.holders[HERE].update(written))
+    first = CloudJournal(cloud, "r1", meanwhile, settle_seconds=1.0)  # type: ignore[arg-type]
+    failure = first.open(HERE)
+    assert failure is not None
+    assert (failure.kind, "r2" in failure.message) == (Failure.TAKEN, True)
+    kept = decode_lease(cloud.holders[HERE][LEASE_KEY])
+    assert kept is not None and kept.run_id == "r2", "the lease of the one that goes on is left alone"
+
+
+@pytest.mark.parametrize(
+    ("take_over", "age_seconds", "opens"),
+    [("", 0, False), ("r2", 0, True), ("r3", 0, False), ("", LEASE_SECONDS, True)],
+)
+def test_a_young_lease_that_came_after_the_check_keeps_others_away(
+    cloud: Cloud, take_over: str, age_seconds: float, opens: bool
+) -> None:
+    other = CloudJournal(cloud, "r2", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
+    cloud.holders[HERE] = {}
+    other.open(HERE)
+    before = dict(cloud.holders[HERE])
+    late = Clock(NOW + age_seconds)
+    kept = CloudJournal(cloud, "r1", late, take_over=take_over, settle_seconds=1.0)  # type: ignore[arg-type]
+    failure = kept.open(HERE)
+    assert (failure is None) is opens
+    assert (cloud.holders[HERE] == before) is not opens, "what keeps a run away is not written over"
+
+
 def test_failures_are_returned(cloud: Cloud) -> None:
     cloud.refuses = DENIED
-    kept = CloudJournal(cloud, "r1", Clock())  # type: ignore[arg-type]
+    kept = CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
     assert [kept.open(HERE), kept.write(DISK, [(LONE_DISK_KEY, mark())], claim=True), kept.renew()] == [DENIED] * 3
     kept.close()
 

@@ -34,7 +34,7 @@ def test_what_is_to_be_changed_is_there(mutant: Mutant, tmp_path: Path) -> None:
 
 
 def test_every_invariant_has_a_mutant() -> None:
-    assert {mutant.check for mutant in TABLE} == set(INVARIANTS)
+    assert {mutant.check for mutant in TABLE if "/" not in mutant.check} == set(INVARIANTS)
 
 
 def test_names_are_used_once() -> None:
