@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ DISTURBING = ("vbs.restore", "hss.restore", "ecs.detach", "ecs.stop")
 """What a run must not do to servers and disks of another one: it cannot be undone, or takes them out of use."""
 
 
-NOBODY = ("", 0, 0.0)
+NOBODY = (0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Mark:
     run_id: str
     backup_id: str
     job: str
+    at: float = 0.0
 
 
 @dataclass
@@ -55,6 +56,8 @@ class Order:
     owner: int
     """The controller that has claimed the holder of these marks last; 0: nobody."""
     owner_since: float
+    claim: str = ""
+    """The owner that it writes. What lies there may be another's: a restore brings back what its backup holds."""
     accepted: bool = False
     job: str = ""
     marks: tuple[Mark, ...] = ()
@@ -110,7 +113,7 @@ class History:
         self._counts = {disk.id: disk.restore_count for disk in self._world.disks.values()}
         self.runs: dict[int, str] = {}
         """The run that each controller works for, as the marks say that it claims with."""
-        self._owners: dict[str, tuple[str, int, float]] = {}
+        self._owners: dict[str, tuple[int, float]] = {}
         self._answers: list[tuple[Response, list[Order]]] = []
         self._watch_cloud()
         self._watch_world()
@@ -188,7 +191,9 @@ class History:
         """What is asked for, and what the journal says about it, before the cloud carries it out."""
         body = json.loads(request.body) if request.body else {}
         who = int(request.header(WHO) or 0)
-        return [self._order(who, params.get("backup_id", ""), *thing) for thing in _things(api, params, body)]
+        claim = body["metadata"].get(OWNER, "") if api.endswith("_metadata") and body else ""
+        orders = [self._order(who, params.get("backup_id", ""), *thing) for thing in _things(api, params, body)]
+        return [replace(order, claim=claim) for order in orders]
 
     def _order(self, who: int, backup_id: str, api: str, server_id: str, volume_ids: tuple[str, ...]) -> Order:
         owner, since = self._owner(server_id if api != "vbs.restore" else self._holder(volume_ids))
@@ -207,16 +212,12 @@ class History:
         order.accepted = response.status < 300
         if order.accepted and response.body and order.api == "vbs.restore":
             order.job = str(json.loads(response.body)["job_id"])
-        if order.accepted and order.api.endswith("_metadata"):
-            self._note_owner(order.server_id or order.volume_ids[0], order.who)
+        if order.accepted and order.claim:
+            self._note_owner(order.server_id or order.volume_ids[0], order)
         self.orders.append(order)
         order.running = self._running(order.who)
 
     # -- whose marks
-
-    def _metadata(self, holder: str) -> Mapping[str, str]:
-        thing = self._world.servers.get(holder) or self._world.disks.get(holder)
-        return thing.metadata if thing else {}
 
     def _holder(self, volume_ids: tuple[str, ...]) -> str:
         """The server that holds the mark of a detached disk, or the disk itself."""
@@ -225,14 +226,13 @@ class History:
                 return str(server.id)
         return volume_ids[0]
 
-    def _note_owner(self, holder: str, who: int) -> None:
-        owner = self._metadata(holder).get(OWNER, "")
-        if owner and self._owners.get(holder, NOBODY)[0] != owner:
-            self._owners[holder] = (owner, who, self._world.now)
-            self.runs[who] = unquote(owner.split("|")[1])
+    def _note_owner(self, holder: str, order: Order) -> None:
+        if self._owner(holder)[0] != order.who:
+            self._owners[holder] = (order.who, self._world.now)
+        self.runs[order.who] = unquote(order.claim.split("|")[1])
 
     def _owner(self, holder: str) -> tuple[int, float]:
-        return self._owners.get(holder, NOBODY)[1:]
+        return self._owners.get(holder, NOBODY)
 
     def _running(self, who: int) -> frozenset[str]:
         last = {order.abouts: order for order in self.orders if order.accepted and order.api in RESTORES}
@@ -272,7 +272,12 @@ def _mark(holder: str, key: str, value: str) -> Iterator[Mark]:
     parts = [unquote(part) for part in value.split("|")]
     if key.startswith(PREFIX) and len(parts) == 11:
         about = {f"{PREFIX}mark": holder, f"{PREFIX}hss": f"hss:{holder}"}.get(key, key.removeprefix(PREFIX))
-        yield Mark(about, parts[1], parts[2], parts[4], parts[9])
+        yield Mark(about, parts[1], parts[2], parts[4], parts[9], float(parts[10]))
+
+
+def newest(marks: Iterable[Mark], about: str) -> Mark | None:
+    """The one that counts for a disk or server: of several files, that of the run that came last."""
+    return max((mark for mark in marks if mark.about == about), key=lambda mark: mark.at, default=None)
 
 
 Thing = tuple[str, str, tuple[str, ...]]

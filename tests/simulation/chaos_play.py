@@ -26,7 +26,7 @@ from simulator.control import ActError
 from simulation.cases import backup_id
 from simulation.chaos import LEASE_IS_OLD, Act, Story, Try
 from simulation.chaos import Crash as CrashAt
-from simulation.chaos_history import WHO, History, Mark, Snapshot
+from simulation.chaos_history import WHO, History, Mark, Snapshot, newest
 from simulation.world import START, Crash, Network, VirtualClock, VirtualWorkers, World, _close_files
 
 LONGEST_SECONDS = 86400.0
@@ -34,6 +34,9 @@ LONGEST_SECONDS = 86400.0
 MOST_CALLS = 20_000
 LAST_TRIES = 4
 """How often the playbook is run again once everything works: what failed may be tried again by the next run only."""
+
+UNDER_WAY = ("submitting", "accepted")
+"""Phases of a server's mark with which the next controller looks how that restore ends, and begins none of its own."""
 
 
 class Endless(BaseException):
@@ -202,8 +205,10 @@ class Controller:
         self._crew.forget()
         self._crew.forget({self.greenlet})
         self.attempt.left = self._play.history.snapshot()
-        # a plan may be of another run than the one that comes of it, when a restore failed and a newer backup is there
-        self.attempt.run_id = self._play.history.runs.get(self.attempt.who, self.attempt.run_id)
+        # a plan may be of another run than the one that comes of it, when a restore failed and a newer backup is there,
+        # or when none was named and another run was left unfinished meanwhile
+        claims = self._play.history.runs.get(self.attempt.who, self.attempt.run_id)
+        self.attempt.run_id = self.attempt.result["run_id"] if self.attempt.result else claims
 
     def _live(self) -> None:
         attempt = self.attempt
@@ -347,15 +352,29 @@ class Play:
             advice = replace(_about_runs(last, advice), resubmit=self._never_restored(last))
 
     def _never_restored(self, last: Attempt) -> frozenset[str]:
-        """Targets of which the result says `unknown`, and of which the person sees that nothing was done."""
+        """Targets of which the result says `unknown`, and of which the person sees that nothing was done.
+
+        The server may well have been restored before: by another run, whose restores are none of this one's.
+        """
         targets = last.result["targets"] if last.result else {}
-        restored = {fact.id for fact in self.history.facts if fact.kind == "restored"}
         return frozenset(
             wish.name
             for server, wish in self.story.hss_servers.items()
             if targets.get(wish.name, {}).get("state") == "unknown"
-            and not any(server in places and volume in restored for volume, places in self.played.before.places.items())
+            and not self._restored_since(self._begun_after(server), server)
         )
+
+    def _begun_after(self, server: str) -> float:
+        """When the last controller came that did not find the restore of this server under way: it was begun since."""
+        return max(
+            attempt.started_at
+            for attempt in self.played.attempts
+            if (mark := newest(attempt.marks, f"hss:{server}")) is None or mark.phase not in UNDER_WAY
+        )
+
+    def _restored_since(self, at: float, server: str) -> bool:
+        restored = {fact.id for fact in self.history.facts if fact.kind == "restored" and fact.at > at}
+        return any(server in places and volume in restored for volume, places in self.played.before.places.items())
 
     def _people(self) -> None:
         self._writes += 1

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from simulation.chaos import Story
-from simulation.chaos_history import DISTURBING, RESTORES, Fact, Mark, Order
+from simulation.chaos_history import DISTURBING, RESTORES, Fact, Mark, Order, Snapshot, newest
 from simulation.chaos_play import Attempt, Played
 
 GOOD = ("restored", "already_restored")
@@ -297,12 +297,22 @@ _TRUE: Mapping[str, Callable[[Played, Mark, list[Order], list[Order], float], bo
 
 
 def nothing_left_open(played: Played) -> Iterator[str]:
-    """A run that ended well leaves no mark behind that calls for more."""
+    """A run that ended well leaves no mark behind that calls for more.
+
+    In a file a mark stays although another run has done it since, which in the cloud would have written its own mark
+    over it. The newer mark counts, so the older one calls for nothing if the newer one is closed.
+    """
     last = played.attempts[-1]
     if last.well and last.left is not None:
         for mark in last.left.marks:
-            if mark.run_id == last.run_id and mark.phase not in CLOSED:
+            if mark.run_id == last.run_id and mark.phase not in CLOSED and not _done_since(played, last.left, mark):
                 yield f"controller {last.who} ended well and left {mark}"
+
+
+def _done_since(played: Played, left: Snapshot, mark: Mark) -> bool:
+    """Whether another run's file says that this was done, or put back, after this mark was written."""
+    other = newest(left.marks, mark.about) if played.story.file_journal else None
+    return other is not None and other.run_id != mark.run_id and other.phase in CLOSED and other.at > mark.at
 
 
 # -- order -------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Wish
 from simulation.cases import LATEST, backup_id, disk_id, server_id
-from simulation.chaos import Ground, Plant, Story, hss_backup_id
-from simulation.chaos_history import Mark, Order
+from simulation.chaos import Crash, Ground, Plant, Rival, Story, Try, hss_backup_id
+from simulation.chaos_history import OWNER, Mark, Order
 from simulation.chaos_play import Played, play
 from simulation.invariants import INVARIANTS, violations
 
@@ -64,6 +64,17 @@ def story(**changes: Any) -> Story:
 @pytest.mark.parametrize("journal_in_a_file", [False, True])
 def test_nothing_is_wrong_with_a_good_recovery(journal_in_a_file: bool) -> None:
     assert violations(play(story(file_journal=journal_in_a_file))) == {}
+
+
+def test_who_works_for_which_run_is_not_told_by_what_a_backup_brings_back() -> None:
+    """The lease is given back beside an owner of long ago, which was taken for that of the run that gave it."""
+    scenario = GROUND.scenario({**BEHAVIOURS, "restore_metadata": "replace"}, {})
+    for backup in scenario["vbs_backups"]:
+        backup["metadata"] = {OWNER: "1|long-ago|elsewhere|1.1|ffffffff|server:x|1"}
+    lone = next(wish for wish in WISHES if wish.name == "lone")
+    played = play(story(scenario=scenario, wishes=(replace(lone, wave=1),)))
+    assert played.history.runs == {1: played.attempts[0].plan["run_id"]}
+    assert violations(played) == {}
 
 
 # -- forgeries ---------------------------------------------------------------------------------------------------------
@@ -204,6 +215,44 @@ def test_an_invariant_sees(name: str, forge: Callable[[Played], None]) -> None:
     forge(played)
     assert list(INVARIANTS[name](played)) != []
     assert name in violations(played)
+
+
+@pytest.mark.parametrize(
+    ("in_a_file", "phase", "run_id", "at", "excused"),
+    [
+        (True, "finished", "another", 2.0, True),
+        (True, "returned", "another", 2.0, True),
+        (True, "restored", "another", 2.0, False),
+        (True, "finished", "another", 0.5, False),
+        (False, "finished", "another", 2.0, False),
+    ],
+)
+def test_an_old_file_is_excused_by_a_run_that_has_done_it_since_and_by_nothing_else(
+    in_a_file: bool, phase: str, run_id: str, at: float, excused: bool
+) -> None:
+    played = play(story(file_journal=in_a_file))
+    last = played.attempts[-1]
+    assert last.left is not None
+    last.left = replace(last.left, marks=())
+    _mark(disk_id(3), "failed", at=1.0)(played)
+    _mark(disk_id(3), phase, run_id=run_id, at=at)(played)
+    assert (not list(INVARIANTS["nothing_left_open"](played))) is excused
+
+
+def test_a_person_does_not_take_another_runs_restore_for_the_one_that_was_lost() -> None:
+    """One run restores the server, the next one's order never arrives: the person sees that nothing came of it."""
+    played = play(
+        story(
+            wishes=WISHES[2:3],
+            run_id="incident-7",
+            faults=({"api": "hss.restore", "phase": "before", "nth": [2], "action": {"drop": True}},),
+            tries=(Try(Crash(0, 0, arrives=False)), Try()),
+            rival=Rival(1.0, "incident-8", take_over=False, stall_at_read=0, stall_seconds=0.0),
+        )
+    )
+    states = [attempt.result and attempt.result["targets"]["three"]["state"] for attempt in played.attempts]
+    assert states == [None, "restored", "unknown", "unknown", "restored"]
+    assert violations(played) == {}
 
 
 def test_every_invariant_can_fail() -> None:
