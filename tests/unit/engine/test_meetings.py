@@ -224,6 +224,23 @@ def test_a_plan_that_another_process_carried_out_since_its_check_is_refused(tmp_
     assert restores(seen) == {}
 
 
+def test_with_a_journal_in_a_file_a_restore_without_its_job_is_not_told_by_the_states_alone(tmp_path: Path) -> None:
+    """The controller died between the restore and its job id; the restore failed, and counted as done."""
+    seen = world(restore_outcome={disk_id(3): ["fail_available", "ok"]}, timing={"vbs_restore": 600.0})
+
+    def dying(request: Any) -> None:
+        if request.path.endswith("/restore"):
+            raise Crash
+
+    handle = seen.cloud.handle
+    _after_each(seen, dying)
+    with pytest.raises(Crash):
+        seen.recover([ARCHIVE], journal_dir=tmp_path)
+    seen.cloud.handle = handle  # type: ignore[method-assign]
+    assert seen.recover([ARCHIVE], journal_dir=tmp_path)["summary"] == {"restored": 1}
+    assert seen.data()[disk_id(3)].endswith("2-hours-old")
+
+
 # -- marks of long ago -------------------------------------------------------------------------------------------------
 
 
