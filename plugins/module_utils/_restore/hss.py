@@ -185,6 +185,7 @@ def follow_server(restore: Restore, rules: Rules) -> Script[None]:
 
 def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -> Script[tuple[str, ...]]:
     """Look, remember the list, ask. Returns what was in the list before; `restore.doubt` if the answer was lost."""
+    before: tuple[str, ...] = ()
     while True:
         # HSS takes five of these calls a minute: the turn comes first, so that nothing seen before it has grown old
         yield TakeTurn(RestoreServer)
@@ -212,7 +213,8 @@ def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -
             if obstacle is None:
                 return before
         if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or (yield Now()) >= deadline:
-            if restore.mark.phase is Phase.SUBMITTING and not restore.unwritten:  # else it may come late
+            if restore.mark.phase is Phase.SUBMITTING:
+                yield from _see_if_late(restore, before, looked_at)
                 yield from move(restore, Phase.BEGUN)
             raise GiveUp(obstacle)
         yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
@@ -252,8 +254,7 @@ def _ask(restore: Restore, before: tuple[str, ...], looked_at: float, hold_power
     if restore.mark.phase is not Phase.SUBMITTING:
         if failure := (yield from announce([restore], job=pack(before), claim=True)):
             return failure
-        if (yield Now()) - looked_at > CONFIRMED_SECONDS:
-            yield from _came_late(restore, before)
+        yield from _see_if_late(restore, before, looked_at)
     if failure := (yield from confirm_owner(restore)):
         return failure
     power_on = restore.power_on and not hold_power
@@ -271,8 +272,10 @@ def _ask(restore: Restore, before: tuple[str, ...], looked_at: float, hold_power
     return None
 
 
-def _came_late(restore: Restore, before: tuple[str, ...]) -> Script[None]:
-    """The mark may stand in the place of that of a run that has come and gone meanwhile: its record tells."""
+def _see_if_late(restore: Restore, before: tuple[str, ...], looked_at: float) -> Script[None]:
+    """A first mark that took long may stand in the place of that of a run that has come and gone: its record tells."""
+    if (yield Now()) - looked_at <= CONFIRMED_SECONDS:
+        return
     records = yield Look(Thing.HSS_LOG)
     if isinstance(records, ErrorInfo) or _new(restore, records, before):
         raise GiveUp(changed_since(f"{restore.name} was worked on while its first mark was on its way"))

@@ -10,10 +10,9 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -162,35 +161,31 @@ class CloudJournal:
         stands by then, and only that one goes on.
         """
         self._owner = replace(self._owner, anchor=str(anchor))
-        failure = self._patiently(partial(self._check_lease, anchor, self._keeps_nobody_away))
-        failure = failure or self._patiently(self.renew)
-        if failure is None:
-            self._clock.sleep(self._settle_seconds)
-            failure = self._patiently(partial(self._check_lease, anchor, self._is_ours))
-        return failure
-
-    def _patiently(self, call: Callable[[], ErrorInfo | None]) -> ErrorInfo | None:
         for tries_left in reversed(range(OPEN_TRIES)):
-            failure = call()
+            failure = self._take_lease(anchor)
             if failure is None or failure.kind not in PASSING or not tries_left:
                 return failure
             self._clock.sleep(failure.retry_after_seconds or OPEN_PAUSE_SECONDS)
         return None
 
-    def _check_lease(self, anchor: Holder, good: Callable[[Lease | None], bool]) -> ErrorInfo | None:
+    def _take_lease(self, anchor: Holder) -> ErrorInfo | None:
+        failure = self._see_lease(anchor, written=False) or self.renew()
+        if failure is None:
+            self._clock.sleep(self._settle_seconds)
+            failure = self._see_lease(anchor, written=True)
+        return failure
+
+    def _see_lease(self, anchor: Holder, *, written: bool) -> ErrorInfo | None:
+        """Whether the lease that lies there is ours, or, before ours is written, keeps nobody away."""
         try:
             lease = _read_lease(self._api, str(anchor), {})
         except CloudError as error:
             return error.info
-        if good(lease):
+        if lease is not None and lease.nonce == self._owner.nonce:
             return None
-        return _taken(anchor, f"{lease.run_id} of {lease.host}" if lease else "its marks were removed")
-
-    def _keeps_nobody_away(self, lease: Lease | None) -> bool:
-        return not is_young(lease, self._cloud_time()) or (lease is not None and lease.run_id == self._take_over)
-
-    def _is_ours(self, lease: Lease | None) -> bool:
-        return lease is not None and lease.nonce == self._owner.nonce
+        if lease is not None and is_young(lease, self._cloud_time()) and (written or lease.run_id != self._take_over):
+            return _taken(anchor, f"{lease.run_id} of {lease.host}")
+        return ErrorInfo(Failure.BUSY, f"{anchor} does not show the lease that was written") if written else None
 
     def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None:
         now = self._cloud_time()

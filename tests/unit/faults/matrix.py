@@ -177,8 +177,9 @@ PLACES: tuple[Place, ...] = (
     Place("check: servers", "", (_SERVERS,), STOPPED, STOPPED),
     Place("check: a point", "", (_POINT,), STOPPED, STOPPED),
     Place("announce the run", "", (_MARK,), STOPPED, RETRIED),
+    Place("see it announced", "", (_MARK, _SERVER), STOPPED, STOPPED, {"404": RETRIED}),
 
-    Place("look at the server", "db01", (_MARK, _SERVER), BACK, BACK),
+    Place("look at the server", "db01", (_MARK, _SERVER, _SERVER), BACK, BACK),
     Place("look at the disk", "db01", (_MARK, _DISK), BACK, BACK),
     Place("mark it submitting", "db01", (_MARK, _DISK, _MARK), BACK, BACK),
     Place("read the owner back", "db01", (_MARK, _DISK, _MARK, _SERVER), BACK, BACK),
@@ -243,6 +244,7 @@ LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     ("", "check: log in", STOPPED, STOPPED, STOPPED, STOPPED),
     ("", "check: servers", STOPPED, STOPPED, STOPPED, STOPPED),
     ("", "announce the run", STOPPED, STOPPED, STOPPED, STOPPED),
+    ("", "see it announced", STOPPED, STOPPED, STOPPED, STOPPED),
     ("db01", "look at the server", BACK, BACK, BACK, BACK),
     ("db01", "look at the disk", BACK, BACK, BACK, BACK),
     ("db01", "mark it submitting", BACK, BACK, BACK, BACK),
