@@ -43,7 +43,7 @@ def restored_once(played: Played) -> Iterator[str]:
             )
             if used is not None:
                 yield f"disk {volume} was restored at {done.at:.0f}, used at {used.at:.0f}, then {order}"
-            elif order.api == "hss.restore" or _known(played, earlier, order):
+            elif order.api == "hss.restore" or _known(played, earlier, order, done):
                 yield f"disk {volume} was restored at {done.at:.0f}, which was known, then {order}"
 
 
@@ -54,14 +54,22 @@ def _of_another(played: Played, order: Order) -> bool:
     return any(mark.run_id == attempt.take_over for mark in others)
 
 
-def _known(played: Played, earlier: Order, order: Order) -> bool:
-    """Whether the controller of the second order could know of the first."""
+def _known(played: Played, earlier: Order, order: Order, done: Fact) -> bool:
+    """Whether the controller of the second order could know of the first, and that it was done."""
     if order.who == earlier.who:
         return earlier.clean
-    return any(
+    return not _wiped(played, done, order) and any(
         mark.about in earlier.abouts and mark.phase in EVIDENT and mark.run_id == _run(played, earlier)
         for mark in _attempt(played, order.who).marks
     )
+
+
+def _wiped(played: Played, done: Fact, order: Order) -> bool:
+    """Whether the first restore ended, and took the only mark of its disk along, while the controller of the second one
+    planned: a plan is held against what is there when it is carried out."""
+    alone = not played.story.file_journal and not played.before.places.get(done.id)
+    replaced = played.story.behaviours["restore_metadata"] == "replace"
+    return alone and replaced and done.at >= _attempt(played, order.who).started_at
 
 
 def _accepted_restores(played: Played) -> dict[str, list[Order]]:
