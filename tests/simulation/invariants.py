@@ -352,12 +352,31 @@ def _wave(played: Played, order: Order) -> int:
 
 
 def not_more_than_allowed(played: Played) -> Iterator[str]:
-    """A controller never submits beyond `max_parallel` of its own that it still follows."""
+    """A controller never submits beyond `max_parallel` of its own that it still follows.
+
+    What ran when it came has a place beside those, and keeps it if it has to be given again.
+    """
     width = played.story.options["max_parallel"]
     for order in played.history.orders:
-        followed = order.running - _lost_sight_of(_attempt(played, order.who))
-        if order.api in RESTORES and order.accepted and len(followed) > width:
-            yield f"{order} as number {len(followed)} of {width} at a time"
+        if order.api in RESTORES and order.accepted and len(order.running) > width:
+            attempt = _attempt(played, order.who)
+            followed = order.running - _lost_sight_of(attempt) - _ran_before(played, attempt)
+            if len(followed) > width:
+                yield f"{order} as number {len(followed)} of {width} at a time"
+
+
+def _ran_before(played: Played, attempt: Attempt) -> set[str]:
+    """What another controller had submitted and was not done when this one came."""
+    return {
+        about
+        for order in played.history.orders
+        if order.api in RESTORES and order.accepted and order.who != attempt.who and order.at < attempt.started_at
+        for about in order.abouts
+        if not any(
+            fact.kind == "restored" and fact.id in order.volume_ids and order.at < fact.at <= attempt.started_at
+            for fact in played.history.facts
+        )
+    }
 
 
 def _lost_sight_of(attempt: Attempt) -> set[str]:
