@@ -228,8 +228,12 @@ def only_its_own(played: Played) -> Iterator[str]:
         if order.api in DISTURBING and order.owner not in (0, order.who):
             attempt = _attempt(played, order.who)
             awake = order.at - order.owner_since - _asleep(attempt, order.owner_since, order.at)
-            if awake > PASSING_SECONDS + 4 * played.story.latency_seconds:
+            if awake > _in_passing(played):
                 yield f"{order}, {awake:.1f} s after controller {order.owner} had claimed it"
+
+
+def _in_passing(played: Played) -> float:
+    return PASSING_SECONDS + 4 * played.story.latency_seconds
 
 
 def _planned(played: Played) -> tuple[set[str], set[str]]:
@@ -248,13 +252,15 @@ def _asleep(attempt: Attempt, start: float, end: float) -> float:
 
 
 def announced(played: Played) -> Iterator[str]:
-    """Before anything is disturbed a mark of this run says so; before a restore it says `submitting`."""
+    """Before anything is disturbed a mark of this run says so; before a restore it says `submitting`, unless another
+    run's first mark has come over it in passing."""
     for order in played.history.orders:
         if not order.accepted or order.api not in DISTURBING:
             continue
         overtaken = order.owner not in (0, order.who)  # whether it might still have come is only_its_own's business
         phases = [mark.phase for mark in order.marks if overtaken or mark.run_id == _run(played, order)]
-        if order.api in RESTORES and "submitting" not in phases:
+        written_over = overtaken and order.at - order.owner_since <= _in_passing(played)
+        if order.api in RESTORES and "submitting" not in phases and not (written_over and phases):
             yield f"{order} under {phases or 'no mark'}"
         elif not phases:
             yield f"{order} without a mark"
@@ -441,7 +447,11 @@ def needs_a_person(played: Played) -> bool:
     may_not_stop = story.rules.stop_servers == "refuse"
     never_stops = story.rules.stop_servers == "soft" and any(stop in ("hangs", "falls_back") for stop in stops)
     elsewhere = story.behaviours["restore_device"] == "next_free" and "is in use (HTTP 400)" in played.attempts[-1].said
-    return bool(story.acts) or hopeless or may_not_stop or never_stops or elsewhere
+    # a mark that was on its way while its controller stood still has come over those of the run that did the work
+    frozen = any(attempt.stalls for attempt in played.attempts)
+    errors = {problem.code for problem in played.attempts[-1].problems if problem.severity == "error"}
+    asks = frozen and errors == {"used_since"}
+    return bool(story.acts) or hopeless or may_not_stop or never_stops or elsewhere or asks
 
 
 def _why(attempt: Attempt) -> str:
