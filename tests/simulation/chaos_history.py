@@ -240,8 +240,13 @@ class History:
             about
             for order in last.values()
             for about in order.abouts
-            if order.who == who and any(self._world.disks[volume].restoring for volume in order.volume_ids)
+            if order.who == who and any(self._is_restoring(volume) for volume in order.volume_ids)
         )
+
+    def _is_restoring(self, volume: str) -> bool:
+        """To be seen: the backup may still be busy when its disk shows that it has failed."""
+        disk = self._world.disks[volume]
+        return bool(disk.restoring) and not disk.shown.status.startswith("error")
 
     # -- the journal, read without the engine
 

@@ -434,7 +434,7 @@ def _watch_states(
 def _at_rest(restore: Restore, *, was_restoring: bool, over: bool) -> Verdict | None:
     """What it means that disk and backup are at rest. `over`: a trace that lags would have been seen by now."""
     written_before = restore.mark.at > 0
-    if written_before and restore.standing is Standing.WATCH and not restore.mark.job:
+    if written_before and not restore.mark.job:
         return Verdict.NO_TRACE  # detached under our own mark, so to submit it once more is harmless, and certain
     if was_restoring or (over and restore.mark.job):
         restore.notes.append("its job cannot be read: that it succeeded is told by the states of disk and backup")
