@@ -59,9 +59,19 @@ def _known(played: Played, earlier: Order, order: Order, done: Fact) -> bool:
     if order.who == earlier.who:
         return earlier.clean
     return not _wiped(played, done, order) and any(
-        mark.about in earlier.abouts and mark.phase in EVIDENT and mark.run_id == _run(played, earlier)
+        mark.about in earlier.abouts
+        and mark.phase in EVIDENT
+        and mark.run_id == _run(played, earlier)
+        and not _in_a_backup_since(played, mark)
         for mark in _attempt(played, order.who).marks
     )
+
+
+def _in_a_backup_since(played: Played, mark: Mark) -> bool:
+    """A mark on the disk itself, under which a backup was made: it might have come out of that one."""
+    backups = played.seen.cloud.world.vbs_backups.values()
+    alone = played.before.places.get(mark.about) == {}
+    return alone and any(b.spec.volume_id == mark.about and b.created_at > mark.at for b in backups)
 
 
 def _wiped(played: Played, done: Fact, order: Order) -> bool:

@@ -176,4 +176,11 @@ TABLE: tuple[Mutant, ...] = (
         "    if True:\n",
         "tests/unit/engine/test_late_answers.py",
     ),
+    Mutant(
+        "a mark that a newer backup may have brought back proves a restore",
+        f"{RESTORE}/planning.py",
+        "return Standing.SUBMIT if again else found",
+        "return found",
+        "tests/unit/engine/test_meetings.py",
+    ),
 )

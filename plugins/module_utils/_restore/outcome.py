@@ -143,7 +143,8 @@ class Restore:
         went_on = self.standing is not Standing.FRESH
         self.accepted = self.accepted or (went_on and self.mark.phase in (Phase.ACCEPTED, Phase.RESTORED, Phase.FAILED))
         self.accepted = self.accepted or self.standing is Standing.BROKEN  # whatever broke it, it is not what it was
-        self.doubt = self.doubt or (went_on and self.mark.phase is Phase.SUBMITTING)
+        disbelieved = self.mark.phase is Phase.ACCEPTED and self.standing is Standing.SUBMIT
+        self.doubt = self.doubt or (went_on and self.mark.phase is Phase.SUBMITTING) or disbelieved
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import points
-from .mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing, decode, marks_at, standing
+from .mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Place, Standing, decode, marks_at, place, standing
 from .model import Backup, Disk, Server
 from .preflight import ERROR, WARNING, Case, Limits, Problem, examine
 from .times import iso
@@ -183,6 +183,10 @@ class _Marks:
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
+        self._newest_backup: dict[str, float] = {}
+        for backup in survey.backups.values():
+            known = self._newest_backup.get(backup.volume_id, 0.0)
+            self._newest_backup[backup.volume_id] = max(known, backup.created_at or 0.0)
         self._by_key: dict[str, list[Mark]] = {key: list(marks) for key, marks in survey.journal.items()}
         for server in survey.servers.values():
             for about, mark in marks_at(server):
@@ -212,19 +216,25 @@ class _Marks:
 
         Which of the two cannot be told, and the mark would decide what is restored.
         """
-        newest: dict[str, float] = {}
-        for backup in self._survey.backups.values():
-            newest[backup.volume_id] = max(newest.get(backup.volume_id, 0.0), backup.created_at or 0.0)
         for wish in wishes:
             for volume_id, asked in wish.volumes:
                 disk = self._survey.disks.get(volume_id)
-                own = decode(disk.metadata.get(LONE_DISK_KEY)) if disk else None
-                if disk is None or own is None or not own.open or asked != points.LATEST:
+                mark = self.of_disk(disk) if disk else None
+                if disk is None or mark is None or asked != points.LATEST or not self._in_doubt(mark, disk):
                     continue
-                if own != self.of_disk(disk) or standing(own, disk) in _OVER or own.at >= newest.get(volume_id, 0.0):
-                    continue
-                if own.run_id not in (terms.run_id, terms.take_over):
-                    yield _doubt(wish, volume_id, own)
+                if standing(mark, disk) not in _OVER and mark.run_id not in (terms.run_id, terms.take_over):
+                    yield _doubt(wish, volume_id, mark)
+
+    def _in_doubt(self, mark: Mark, disk: Disk) -> bool:
+        """An open mark on the disk itself, and a backup was made since, which may hold it and have been restored."""
+        own = mark.open and mark == decode(disk.metadata.get(LONE_DISK_KEY))
+        return own and mark.at < self._newest_backup.get(disk.id, 0.0)
+
+    def standing(self, mark: Mark, disk: Disk) -> Standing:
+        """What is left to do. A mark in doubt proves no restore: it is done once more, while the disk is detached."""
+        found = standing(mark, disk)
+        again = found is Standing.WATCH and place(mark, disk) is Place.FREE and self._in_doubt(mark, disk)
+        return Standing.SUBMIT if again else found
 
     def of_server(self, server_id: str) -> Mark | None:
         return max(self._by_key.get(f"{HSS_KEY}:{server_id}", []), key=lambda mark: mark.at, default=None)
@@ -372,7 +382,7 @@ def _disk_restore(
     backup_id = chosen.ids.get((wish.name, volume_id), "")
     backup = survey.backups.get(backup_id)
     mark = marks.of_disk(disk, backup) if disk else None
-    stands = standing(mark, disk) if disk else Standing.FRESH
+    stands = marks.standing(mark, disk) if mark and disk else Standing.FRESH
     if mark is not None and _given_up(mark, stands, terms):
         mark, stands = None, Standing.FRESH
     stands = _as_of_run(mark, stands, run_id, backup_id, terms)

@@ -97,7 +97,7 @@ def _vbs_backups(
     files: FileMarks | None,
 ) -> Iterable[Backup]:
     asked = [(volume, backup) for wish in wishes for volume, backup in wish.volumes if volume in disks]
-    newest_of = [volume for volume, backup in asked if backup == points.LATEST]
+    newest_of = [v for v, backup in asked if backup == points.LATEST or _own_open_mark(disks[v])]
     named = {backup for _volume, backup in asked if backup != points.LATEST}
     named |= {mark.backup_id for mark in _marks_of(disks, servers, files)}
     found = {backup.id: backup for backup in vbs.backups(api, volume_ids=newest_of)} if newest_of else {}
@@ -112,6 +112,12 @@ def _vbs_backups(
             if error.info.kind not in (Failure.MISSING, Failure.FORBIDDEN_HERE):
                 raise
     return found.values()
+
+
+def _own_open_mark(disk: Disk) -> bool:
+    """A newer backup of this disk may have been made under its mark, and brought it back."""
+    mark = decode(disk.metadata.get(LONE_DISK_KEY))
+    return mark is not None and mark.open
 
 
 def _marks_of(disks: Mapping[str, Disk], servers: Mapping[str, Server], files: FileMarks | None) -> Iterable[Mark]:

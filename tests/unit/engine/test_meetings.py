@@ -301,6 +301,41 @@ def test_an_old_mark_from_the_backup_does_not_choose_the_backup() -> None:
     assert seen.data()[disk_id(3)].endswith("2-hours-old")
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["the backup is named", "the run is named"])
+def test_an_accepted_mark_from_a_newer_backup_is_no_proof(named: bool) -> None:
+    """That backup was made under it, and restored since: to be seen is the mark of a restore that was done before.
+
+    It was believed, so the disk held the newer backup's data and was called restored from the older one.
+    """
+    seen = world(restore_metadata="replace")
+    _die_when(seen, [ARCHIVE], lambda request: request.method == "GET" and _accepted(seen))
+    mark = seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY]
+    seen.act("add_backup", volume_id=disk_id(3), data="made since")
+    seen.pass_time(A_NAP)
+    _die_when(seen, [ARCHIVE], lambda request: b"|finished|" in (request.body or b""))
+    seen.pass_time(A_NAP)
+    assert seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY] == mark
+    assert (restores(seen), seen.data()[disk_id(3)]) == ({disk_id(3): 2}, "made since")
+    wish = replace(ARCHIVE, volumes=((disk_id(3), backup_id(3)),)) if named else ARCHIVE
+    result = seen.recover([wish], terms={} if named else {"run_id": mark.split("|")[2]})
+    assert result["summary"] == {"restored": 1}
+    assert seen.data()[disk_id(3)].endswith("2-hours-old")
+    seen.pass_time(A_NAP)
+    assert seen.recover([wish], terms={"run_id": mark.split("|")[2]})["summary"] == {"already_restored": 1}
+
+
+def _accepted(seen: World) -> bool:
+    return "|accepted|" in seen.cloud.world.disks[disk_id(3)].metadata.get(LONE_DISK_KEY, "")
+
+
+def test_a_mark_under_which_no_backup_was_made_is_believed() -> None:
+    seen = world(restore_metadata="keep")
+    _die_when(seen, [ARCHIVE], lambda request: request.method == "GET" and _accepted(seen))
+    seen.pass_time(A_NAP)
+    assert seen.recover([ARCHIVE])["summary"] == {"restored": 1}
+    assert restores(seen) == {disk_id(3): 1}
+
+
 def test_an_owner_from_the_backup_is_no_other_run() -> None:
     """The backup was made during the recovery, under the marks of its first run, whose restore was refused.
 
