@@ -77,7 +77,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that became of a disk: `restored` with that data, `attached`, or `used` on a running server."""
+    """Something that became of a disk: `restored` with that data, `over` (a restore ended, well or not), `attached`, or
+    `used` on a running server."""
 
     tick: int
     at: float
@@ -111,6 +112,7 @@ class History:
     def __post_init__(self) -> None:
         self.tick = count(1)
         self._counts = {disk.id: disk.restore_count for disk in self._world.disks.values()}
+        self._restoring: set[str] = set()
         self.runs: dict[int, str] = {}
         """The run that each controller works for, as the marks say that it claims with."""
         self._owners: dict[str, tuple[int, float]] = {}
@@ -183,6 +185,9 @@ class History:
             if disk.restore_count != self._counts[disk.id]:
                 self._counts[disk.id] = disk.restore_count
                 self._add("restored", disk.id, disk.data)
+            if disk.id in self._restoring and not disk.restoring:
+                self._add("over", disk.id)
+        self._restoring = {disk.id for disk in self._world.disks.values() if disk.restoring}
 
     def _add(self, kind: str, thing: str, value: str = "") -> None:
         self.facts.append(Fact(next(self.tick), self._world.now, kind, thing, value))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import types
 import typing
@@ -319,10 +320,15 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     return _scalar(hint, value, where)
 
 
-def _build(kind: type[Any], raw: Any, where: str) -> Any:
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _build(kind: Any, raw: Any, where: str) -> Any:
     if not isinstance(raw, Mapping):
         raise ScenarioError(f"{where}: expected a mapping")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = {item.name: item for item in fields(kind)}
     unknown = sorted(set(raw) - set(known))
     if unknown:

@@ -16,7 +16,7 @@ from simulation.cases import LATEST, backup_id, disk_id, server_id
 from simulation.chaos import Crash, Ground, Plant, Rival, Story, Try, hss_backup_id
 from simulation.chaos_history import OWNER, Mark, Order
 from simulation.chaos_play import Played, play
-from simulation.invariants import INVARIANTS, violations
+from simulation.invariants import INVARIANTS, _ran_before, violations
 
 LATER = 1_000_000
 """A tick after everything that was played."""
@@ -237,6 +237,18 @@ def test_an_old_file_is_excused_by_a_run_that_has_done_it_since_and_by_nothing_e
     _mark(disk_id(3), "failed", at=1.0)(played)
     _mark(disk_id(3), phase, run_id=run_id, at=at)(played)
     assert (not list(INVARIANTS["nothing_left_open"](played))) is excused
+
+
+@pytest.mark.parametrize("outcome", ["fail_available", "fail_error_restoring"])
+def test_a_restore_that_failed_before_a_controller_came_takes_no_place_of_its_own(outcome: str) -> None:
+    scenario = GROUND.scenario({**BEHAVIOURS, "restore_outcome": {disk_id(5): [outcome]}}, {})
+    played = play(story(scenario=scenario, wishes=WISHES[3:]))
+    failed = _restore(played, disk_id(5))
+    over = next(fact for fact in played.history.facts if fact.kind == "over" and fact.id == disk_id(5))
+    assert played.history.facts.count(over) == 1 and over.at > failed.at
+    newcomer = replace(played.attempts[-1], who=99, started_at=over.at - 1.0)
+    assert _ran_before(played, newcomer) == {disk_id(5)}
+    assert _ran_before(played, replace(newcomer, started_at=over.at + 1.0)) == set()
 
 
 def test_a_person_does_not_take_another_runs_restore_for_the_one_that_was_lost() -> None:
