@@ -61,24 +61,25 @@ lint: setup  ## ansible-lint, profile production
 artifact: setup  ## build the collection, install it elsewhere, read its documentation from there
 	tests/tools/artifact
 
+# Four at a time, on two cores, too: half of its time a playbook waits for what it has ordered.
+PLAYBOOKS = python -m pytest -n 4 -v
+
 integration: setup  ## playbooks against the simulator
-	python -m pytest tests/integration -n 2
+	$(PLAYBOOKS) tests/integration
 
 molecule: setup  ## the role against the simulator, twice (idempotence)
 	molecule test --all
 
 .PHONY: crash kill secrets audit
-# Two at a time: one run of ansible-playbook keeps one core busy.
-TWO_AT_A_TIME = python -m pytest -n 2 -v
 
 crash: setup  ## SIGKILL at one call of each kind, Ctrl-C and SIGTERM, then the same command again
-	$(TWO_AT_A_TIME) tests/kill/test_each_kind.py tests/kill/test_signals.py
+	$(PLAYBOOKS) tests/kill/test_each_kind.py tests/kill/test_signals.py
 
 kill: setup  ## SIGKILL at every single call; takes half an hour
-	$(TWO_AT_A_TIME) tests/kill/test_every_call.py
+	$(PLAYBOOKS) tests/kill/test_every_call.py
 
 secrets: setup  ## every playbook and module at -vvvv, then grep for every secret
-	$(TWO_AT_A_TIME) tests/secrecy
+	$(PLAYBOOKS) tests/secrecy
 
 audit: setup  ## bandit, and known vulnerabilities of what users install; STRICT=1 fails where nobody can be asked
 	bandit --quiet --configfile tests/tools/bandit.yml --recursive plugins
