@@ -236,8 +236,7 @@ def only_its_own(played: Played) -> Iterator[str]:
         if not set(order.volume_ids) <= volumes or (order.server_id and order.server_id not in servers):
             yield f"{order}, which is not in the plan"
         if order.api in DISTURBING and order.owner not in (0, order.who):
-            attempt = _attempt(played, order.who)
-            awake = order.at - order.owner_since - _asleep(attempt, order.owner_since, order.at)
+            awake = _awake_since_claim(played, order)
             if awake > _in_passing(played):
                 yield f"{order}, {awake:.1f} s after controller {order.owner} had claimed it"
 
@@ -252,6 +251,11 @@ def _planned(played: Played) -> tuple[set[str], set[str]]:
     of_servers = {volume for volume, places in played.before.places.items() if servers & places.keys()}
     volumes = set(story.volumes) | of_servers
     return volumes, servers | {server for volume in story.volumes for server in played.before.places[volume]}
+
+
+def _awake_since_claim(played: Played, order: Order) -> float:
+    """How long its controller was not standing still since another one has claimed what it is about."""
+    return order.at - order.owner_since - _asleep(_attempt(played, order.who), order.owner_since, order.at)
 
 
 def _asleep(attempt: Attempt, start: float, end: float) -> float:
@@ -269,7 +273,7 @@ def announced(played: Played) -> Iterator[str]:
             continue
         overtaken = order.owner not in (0, order.who)  # whether it might still have come is only_its_own's business
         phases = [mark.phase for mark in order.marks if overtaken or mark.run_id == _run(played, order)]
-        written_over = overtaken and order.at - order.owner_since <= _in_passing(played)
+        written_over = overtaken and _awake_since_claim(played, order) <= _in_passing(played)
         if order.api in RESTORES and "submitting" not in phases and not (written_over and phases):
             yield f"{order} under {phases or 'no mark'}"
         elif not phases:

@@ -62,9 +62,16 @@ def choose(wishes: Sequence[PointWish], backups: Sequence[Backup]) -> Chosen:
     return chosen
 
 
+# Statuses of VBS (Querying Details About VBS Backups) and HSS (Querying the Backups of a Server).
+_SERVING = frozenset({"available", "restoring", "waiting_restore"})
+
+
 def candidates(wish: PointWish, by_source: Mapping[str, Sequence[Backup]]) -> list[Backup]:
-    """Points that may serve: available, with a known time, and clean where that is demanded and can be known."""
-    usable = [b for b in by_source.get(wish.source_id, ()) if b.status == "available" and b.created_at is not None]
+    """Points that may serve: with a known time, and clean where that is demanded and can be known.
+
+    One that is being restored will serve again: an older one is no substitute for it, so preflight says to wait.
+    """
+    usable = [b for b in by_source.get(wish.source_id, ()) if b.status in _SERVING and b.created_at is not None]
     if not wish.clean_only:
         return usable
     alarm = first_alarm(by_source.get(wish.source_id, ()), wish.alerts_since)

@@ -67,10 +67,17 @@ def test_points_of_other_disks_do_not_count() -> None:
 def test_only_available_points_with_a_known_time_serve() -> None:
     newest = [
         replace(points("d1", 40)[0], status="error"),
-        replace(points("d1", 50)[0], status="restoring"),
+        replace(points("d1", 50)[0], status="creating"),
         replace(points("d1", 60)[0], created_at=None),
     ]
     assert picked([vbs()], points("d1", 10) + newest) == ["d1@10"]
+
+
+@pytest.mark.parametrize("status", ["restoring", "waiting_restore"])
+def test_an_older_point_is_no_substitute_for_one_that_is_being_restored(status: str) -> None:
+    """It was taken in silence, if a plan was made while another run, or a person, restored the newest one."""
+    busy = replace(points("d1", 50)[0], status=status)
+    assert picked([vbs()], [*points("d1", 10), busy]) == ["d1@50"]
 
 
 def test_of_two_points_at_one_time_the_choice_does_not_depend_on_their_order() -> None:
