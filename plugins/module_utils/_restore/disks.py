@@ -138,7 +138,7 @@ def follow_disk(restore: Restore, rules: Rules) -> Script[None]:
         return
     verdict, error = yield from watch(restore, rules, now + rules.wait_timeout_seconds)
     if verdict is Verdict.NO_TRACE:
-        verdict, error = Verdict.UNKNOWN, _answers_lost(restore)
+        verdict, error = Verdict.UNKNOWN, _no_such_job(restore) if restore.mark.job else _answers_lost(restore)
     yield from conclude(restore, verdict, error)
     restore.changed = restore.changed and not had_ended
 
@@ -408,7 +408,8 @@ def _watch_states(
     """Without a job that can be read: the disk goes from restoring-backup back to available, and so does the backup.
 
     A restore that failed leaves its disk in error_restoring (EVS API, Disk Status). How long VBS remembers a job is not
-    documented: one that was accepted under a job id is not taken for one that never was.
+    documented: one that was accepted under a job id is not taken for one that never was; but a job id that somebody
+    gives proves nothing.
     """
     silent_until = (yield Now()) + rules.grace_seconds
     while True:
@@ -436,7 +437,8 @@ def _at_rest(restore: Restore, *, was_restoring: bool, over: bool) -> Verdict | 
     written_before = restore.mark.at > 0
     if written_before and not restore.mark.job:
         return Verdict.NO_TRACE  # detached under our own mark, so to submit it once more is harmless, and certain
-    if was_restoring or (over and restore.mark.job):
+    accepted = restore.mark.job and (restore.handle or {}).get("submitted_at") is not None
+    if was_restoring or (over and accepted):
         restore.notes.append("its job cannot be read: that it succeeded is told by the states of disk and backup")
         return Verdict.RESTORED
     return Verdict.NO_TRACE if over else None
@@ -500,6 +502,15 @@ def _answers_lost(restore: Restore) -> ErrorInfo:
         f"the answer to the restore of {restore.name} was lost and no trace of it can be seen;"
         " whether it was done is unknown",
         remedy="Look at disk and backup in the cloud's console before anything is started again.",
+    )
+
+
+def _no_such_job(restore: Restore) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.MISSING,
+        f"job {restore.mark.job} cannot be read, and {restore.name} shows no trace of a restore;"
+        " whether there was one is unknown",
+        remedy="Check the job id. Look at disk and backup in the cloud's console before anything is started again.",
     )
 
 

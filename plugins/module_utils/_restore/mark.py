@@ -117,7 +117,7 @@ STANDINGS: Mapping[Phase, Mapping[Place, Standing]] = {
     Phase.RESTORED: {
         Place.AS_MARKED: Standing.ATTACH,
         Place.BACK: Standing.ATTACH,
-        Place.ELSEWHERE: Standing.FINISHED,
+        Place.ELSEWHERE: Standing.USED,
         Place.FREE: Standing.ATTACH,
         Place.RESTORING: Standing.ATTACH,
         Place.MOVING: Standing.ATTACH,

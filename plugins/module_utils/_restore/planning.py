@@ -13,7 +13,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import points
-from .mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Place, Standing, decode, marks_at, place, standing
+from .mark import (
+    HSS_KEY,
+    LEASE_KEY,
+    LONE_DISK_KEY,
+    OWNER_KEY,
+    PREFIX,
+    Mark,
+    Phase,
+    Place,
+    Standing,
+    decode,
+    mark_key,
+    marks_at,
+    place,
+    standing,
+)
 from .model import Backup, Disk, Server
 from .preflight import ERROR, WARNING, Case, Limits, Problem, examine
 from .times import iso
@@ -155,7 +170,9 @@ def make_plan(wishes: Sequence[Wish], terms: Terms, survey: Survey) -> Plan:
     marks = _Marks(survey)
     others = marks.open_runs(wishes)
     run_id, run_problems = _which_run(others, terms)
-    problems += [*run_problems, *marks.doubtful(wishes, terms)]
+    problems += [*run_problems, *marks.doubtful(wishes, terms), *_unreadable(wishes, survey)]
+    if not terms.run_id and not terms.take_over and run_id and marks.all_done_long_ago(run_id, wishes):
+        problems.append(_done_long_ago(run_id))
     chosen = points.choose(
         [p for w in wishes for p in _point_wishes(w, terms, marks.pinned(w, run_id, terms))],
         list(survey.backups.values()),
@@ -184,9 +201,10 @@ class _Marks:
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
         self._newest_backup: dict[str, float] = {}
+        """When the newest one was made, by disk or server."""
         for backup in survey.backups.values():
-            known = self._newest_backup.get(backup.volume_id, 0.0)
-            self._newest_backup[backup.volume_id] = max(known, backup.created_at or 0.0)
+            source = backup.server_id or backup.volume_id
+            self._newest_backup[source] = max(self._newest_backup.get(source, 0.0), backup.created_at or 0.0)
         self._by_key: dict[str, list[Mark]] = {key: list(marks) for key, marks in survey.journal.items()}
         for server in survey.servers.values():
             for about, mark in marks_at(server):
@@ -257,17 +275,66 @@ class _Marks:
     def open_runs(self, wishes: Iterable[Wish]) -> list[str]:
         return sorted({mark.run_id for mark, stands in self._all(wishes) if mark.open and stands not in _OVER})
 
+    def all_done_long_ago(self, run_id: str, wishes: Iterable[Wish]) -> bool:
+        """Whether everything that this run left open is restored and in use again, with newer backups made since.
+
+        Then it may be that its last marks are missing, and that this is another incident.
+        """
+        left = []
+        for wish in wishes:
+            if wish.method == "hss" and (mark := self.of_server(wish.server_id)):
+                left.append((mark, hss_standing(mark), True, wish.server_id))
+            left += [
+                (mark, standing(mark, disk), bool(disk.attachments), disk.id) for disk, mark in self._of_volumes(wish)
+            ]
+        mine = [item for item in left if item[0].run_id == run_id and item[0].open and item[1] not in _OVER]
+        return all(
+            stands is Standing.ATTACH and in_use and self._newest_backup.get(source, 0.0) > mark.at
+            for mark, stands, in_use, source in mine
+        )
+
     def pinned(self, wish: Wish, run_id: str, terms: Terms) -> dict[str, str]:
         """Backups that an unfinished run has chosen, by disk or server: `latest` may have moved on since."""
         found = {}
         if wish.method == "hss":
             mark = self.of_server(wish.server_id)
-            if mark and _binds(mark, hss_standing(mark), run_id, terms):
+            if mark and _binds(mark, hss_standing(mark), run_id, terms, in_use=True):
                 found[wish.server_id] = mark.backup_id
         for disk, mark in self._of_volumes(wish):
-            if _binds(mark, standing(mark, disk), run_id, terms):
+            if _binds(mark, standing(mark, disk), run_id, terms, in_use=bool(disk.attachments)):
                 found[disk.id] = mark.backup_id
         return found
+
+
+def _unreadable(wishes: Iterable[Wish], survey: Survey) -> Iterator[Problem]:
+    """Marks that are there and say nothing: cut or changed by other tools, or of a later version of this collection."""
+    at_servers = [
+        (s, key) for s in survey.servers.values() for key, text in s.metadata.items() if _says_nothing(key, text)
+    ]
+    for wish in wishes:
+        keys = {mark_key(volume_id) for volume_id, _backup in wish.volumes}
+        for server, key in at_servers:
+            if key in keys or (key == HSS_KEY and server.id == wish.server_id):
+                yield _cannot_be_read(wish, f"server {server.id}", key)
+        for volume_id, _backup in wish.volumes:
+            disk = survey.disks.get(volume_id)
+            if disk is not None and _says_nothing(LONE_DISK_KEY, disk.metadata.get(LONE_DISK_KEY, "")):
+                yield _cannot_be_read(wish, f"disk {volume_id}", LONE_DISK_KEY)
+
+
+def _says_nothing(key: str, text: str) -> bool:
+    is_mark = key.startswith(PREFIX) and key not in (OWNER_KEY, LEASE_KEY)
+    return is_mark and bool(text) and decode(text) is None
+
+
+def _cannot_be_read(wish: Wish, holder: str, key: str) -> Problem:
+    return Problem(
+        ERROR,
+        "mark_unreadable",
+        wish.name,
+        f"the mark {key} in the metadata of {holder} cannot be read, so what was done cannot be told",
+        "Find out what changed it. When it is certain that no recovery is unfinished there, delete that entry.",
+    )
 
 
 def _doubt(wish: Wish, volume_id: str, own: Mark) -> Problem:
@@ -297,16 +364,29 @@ def hss_standing(mark: Mark | None) -> Standing:
     return Standing.FRESH if mark is None else HSS_STANDINGS[mark.phase]
 
 
-def _binds(mark: Mark, stands: Standing, run_id: str, terms: Terms) -> bool:
+def _binds(mark: Mark, stands: Standing, run_id: str, terms: Terms, *, in_use: bool) -> bool:
     """Whether this mark says which backup it has to be."""
-    if stands is Standing.FRESH or mark.phase is Phase.FAILED or _given_up(mark, stands, terms):
+    if stands is Standing.FRESH or mark.phase is Phase.FAILED or _given_up(mark, stands, terms, in_use=in_use):
         return False
     return mark.run_id == run_id or stands is not Standing.FINISHED
 
 
-def _given_up(mark: Mark, stands: Standing, terms: Terms) -> bool:
-    """A new run that takes over an old one starts anew where that may have restored and the disk was used since."""
-    return stands is Standing.USED and terms.take_over == mark.run_id and terms.run_id not in ("", mark.run_id)
+def _given_up(mark: Mark, stands: Standing, terms: Terms, *, in_use: bool) -> bool:
+    """A new run that takes over an old one starts anew where that one has, or may have, restored what is in use now."""
+    used = stands is Standing.USED or (stands is Standing.ATTACH and in_use)
+    return used and terms.take_over == mark.run_id and terms.run_id not in ("", mark.run_id)
+
+
+def _done_long_ago(run_id: str) -> Problem:
+    return Problem(
+        ERROR,
+        "unfinished_run",
+        "",
+        f"run {run_id} is unfinished, but all that it left open is restored and in use, and newer restore points were"
+        " made since: this may be another incident",
+        f"To finish that run, which restores nothing again, set run_id to {run_id}. For another incident, set a new"
+        f" run_id, and take_over to {run_id}.",
+    )
 
 
 def _which_run(open_runs: Sequence[str], terms: Terms) -> tuple[str, list[Problem]]:
@@ -383,7 +463,7 @@ def _disk_restore(
     backup = survey.backups.get(backup_id)
     mark = marks.of_disk(disk, backup) if disk else None
     stands = marks.standing(mark, disk) if mark and disk else Standing.FRESH
-    if mark is not None and _given_up(mark, stands, terms):
+    if mark is not None and _given_up(mark, stands, terms, in_use=bool(disk and disk.attachments)):
         mark, stands = None, Standing.FRESH
     stands = _as_of_run(mark, stands, run_id, backup_id, terms)
     here = disk.attachments[0] if disk and disk.attachments else None
@@ -419,6 +499,8 @@ def _server_restore(
     backup = survey.backups.get(backup_id)
     server = survey.servers.get(wish.server_id)
     mark = marks.of_server(wish.server_id)
+    if mark is not None and _given_up(mark, hss_standing(mark), terms, in_use=True):
+        mark = None
     stands = _as_of_run(mark, hss_standing(mark), run_id, backup_id, terms)
     mappings, unmapped = map_children(backup, server)
     case = replace(

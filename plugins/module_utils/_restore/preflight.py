@@ -379,9 +379,20 @@ RULES: tuple[Rule, ...] = (
         lambda c: c.standing is Standing.USED,
         lambda c: (
             f"run {c.mark.run_id if c.mark else ''} may have restored disk {c.volume_id}, and it was put to use since"
+            f"{_at_another_server(c)}"
         ),
         "Its data may be new, so it is not restored again in that run. To do so nevertheless, start a new run_id with"
         " take_over set to that run.",
+    ),
+    Rule(
+        "moved_since_begun",
+        WARNING,
+        lambda c: c.fresh and c.mark is not None and c.mark.phase is Phase.BEGUN and bool(_at_another_server(c)),
+        lambda c: (
+            f"run {c.mark.run_id if c.mark else ''} had begun with disk {c.volume_id} and not restored it"
+            f"{_at_another_server(c)}"
+        ),
+        "Look after the server that it was taken from: that run may have left it off, or without this disk.",
     ),
     Rule(
         "children_unmapped",
@@ -400,6 +411,13 @@ RULES: tuple[Rule, ...] = (
         "Extend the disks to at least the size of their backups.",
     ),
 )
+
+
+def _at_another_server(case: Case) -> str:
+    """Where a marked disk was, and is, if these are two servers."""
+    was = case.mark.server_id if case.mark else ""
+    places = [attachment.server_id for attachment in case.disk.attachments] if case.disk else []
+    return f": it was at server {was} and is at {', '.join(places)}" if was and places and was not in places else ""
 
 
 def _hss_too_small(case: Case) -> list[str]:

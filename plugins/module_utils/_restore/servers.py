@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from .commands import (
@@ -49,22 +50,11 @@ def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
     """Bring all disks of one server back. Leaves the outcome in the unit and its restores; never raises."""
     running = any(restore.standing is Standing.WATCH for restore in unit.restores)
     if (yield Admit(unit.weight, running=running)):
-        try:
-            yield from _free_disks(unit, rules)
-        except Stopped:
-            for restore in unit.restores:
-                skip(restore, (yield Now()))
-            yield Discharge(unit.weight)
-        except GiveUp as reason:
-            yield from _give_up(unit, reason.error)
-            if unit.marked and not unit.taken:
-                # the stop or detach that was given up may still take effect, and the disk's state lag behind it
-                yield Pause(rules.grace_seconds)
-        else:
-            yield Together(tuple(restore_disk(restore, rules) for restore in unit.restores))
+        yield from _restore_disks(unit, rules)
     else:
-        for restore in unit.restores:
-            skip(restore, (yield Now()))
+        yield from _skip(unit)
+        if unit.marked:
+            yield from _take_up(unit, rules)
     if unit.taken or not unit.marked or not (yield from still_ours(unit.restores)):
         # another run's by now, or nothing was changed
         if unit.group:
@@ -73,6 +63,26 @@ def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
     yield from record(unit.restores)  # before a disk is attached again, its mark must say what it holds
     all_back = yield from _put_back(unit, rules)
     yield from _hand_over(unit, rules, all_back)
+
+
+def _restore_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
+    try:
+        yield from _free_disks(unit, rules)
+    except Stopped:
+        yield from _skip(unit)
+        yield Discharge(unit.weight)
+    except GiveUp as reason:
+        yield from _give_up(unit, reason.error)
+        if unit.marked and not unit.taken:
+            # the stop or detach that was given up may still take effect, and the disk's state lag behind it
+            yield Pause(rules.grace_seconds)
+    else:
+        yield Together(tuple(restore_disk(restore, rules) for restore in unit.restores))
+
+
+def _skip(unit: ServerUnit) -> Script[None]:
+    for restore in unit.restores:
+        skip(restore, (yield Now()))
 
 
 def _give_up(unit: ServerUnit, error: ErrorInfo) -> Script[None]:
@@ -86,7 +96,7 @@ def _give_up(unit: ServerUnit, error: ErrorInfo) -> Script[None]:
 
 def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
     """Mark, stop, detach. Raises GiveUp."""
-    to_detach = yield from _claim(unit)
+    to_detach = yield from _claim(unit, rules)
     if to_detach:  # whoever has claimed it at the same moment has done so by then, and one of us reads that
         yield Pause(rules.settle_seconds, poll=True)
     if failure := (yield from confirm_owner(unit.restores[0])):
@@ -110,13 +120,27 @@ def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
         raise GiveUp(failure)
 
 
-def _claim(unit: ServerUnit) -> Script[list[Restore]]:
+def _take_up(unit: ServerUnit, rules: Rules) -> Script[None]:
+    """Claim what an earlier process has taken apart, to put it back although nothing is restored."""
+    try:
+        yield from _claim(unit, rules)
+    except GiveUp as reason:
+        unit.error = reason.error
+        unit.notes.append("an earlier process has begun with it: its disks may be detached, and it may be off")
+
+
+def _claim(unit: ServerUnit, rules: Rules) -> Script[list[Restore]]:
     """Look, then write the first marks, which also take over what an earlier process began.
 
     Returns the restores whose disks are to be detached. Raises GiveUp.
     """
     began = yield Now()
-    to_detach = yield from in_one_go(partial(_look_again, unit))
+    patient_until = began + rules.step_timeout_seconds
+    while (to_detach := (yield from in_one_go(partial(_look_again, unit)))) is None:
+        began = yield Now()
+        if began >= patient_until:
+            raise GiveUp(changed_since(f"server {unit.server_id} does not come to rest"))
+        yield Pause(rules.wait_interval_seconds, poll=True)
     if failure := (yield from write_marks(unit.restores, claim=True)):
         raise GiveUp(failure)
     if (yield Now()) - began > CONFIRMED_SECONDS:
@@ -143,12 +167,19 @@ def _if_it_goes_on() -> Script[None]:
         raise Stopped
 
 
-def _look_again(unit: ServerUnit) -> Script[list[Restore]]:
-    """Each disk once more before anything is changed. Returns those that are to be detached. Raises GiveUp."""
+def _look_again(unit: ServerUnit) -> Script[list[Restore] | None]:
+    """Each disk once more before anything is changed. Returns those that are to be detached. Raises GiveUp.
+
+    None: the server is between two states (a reboot), so its power state cannot be told yet.
+    """
     server = yield Look(Thing.SERVER, unit.server_id)
     if isinstance(server, ErrorInfo):
         raise GiveUp(server)
     if not unit.marked:  # as found means now: hours may have passed since the plan was checked
+        if server.status in ("ERROR", "DELETED"):
+            raise GiveUp(changed_since(f"server {unit.server_id} is {server.status}"))
+        if not (server.running or server.stopped):
+            return None
         unit.found(server)
     to_detach: list[Restore] = []
     for restore in unit.restores:
@@ -157,15 +188,17 @@ def _look_again(unit: ServerUnit) -> Script[list[Restore]]:
         disk = yield Look(Thing.DISK, restore.volume_id)
         if isinstance(disk, ErrorInfo):
             raise GiveUp(disk)
-        if restore.standing is Standing.FRESH:
-            here = disk.attached_to(unit.server_id)
-            if disk.status != "in-use" or here is None or len(disk.attachments) != 1:
-                raise GiveUp(
-                    changed_since(f"disk {disk.id} is {disk.status} and no longer only at server {unit.server_id}")
-                )
+        if restore.standing is Standing.FRESH and not _only_at(unit.server_id, disk):
+            raise GiveUp(
+                changed_since(f"disk {disk.id} is {disk.status} and no longer only at server {unit.server_id}")
+            )
         if restore.standing in (Standing.FRESH, Standing.DETACH):
             to_detach.append(restore)
     return to_detach
+
+
+def _only_at(server_id: str, disk: Disk) -> bool:
+    return disk.status == "in-use" and disk.attached_to(server_id) is not None and len(disk.attachments) == 1
 
 
 def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
@@ -223,7 +256,8 @@ def _attach(unit: ServerUnit, restore: Restore, rules: Rules) -> Script[None]:
         raise GiveUp(failure)
     goal = attached(restore.volume_id, unit.server_id)
     order = Attach(unit.server_id, restore.volume_id, restore.device)
-    disk: Disk = yield from carry_out(order, goal, rules.step, at_once=restore.detached)
+    guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
+    disk: Disk = yield from carry_out(order, goal, rules.step, at_once=restore.detached, guard=guard)
     now_at = disk.attached_to(unit.server_id)
     if now_at is not None and restore.device and now_at.device and now_at.device != restore.device:
         restore.notes.append(f"the cloud attached it as {now_at.device} instead of {restore.device}")
@@ -258,8 +292,7 @@ def _start(unit: ServerUnit, rules: Rules) -> Script[bool]:
     if not (unit.was_running and rules.start_servers):
         return True
     try:
-        # the others of its group may have taken hours
-        guard = partial(confirm_owner, unit.restores[0], CONFIRMED_SECONDS) if unit.group else None
+        guard = partial(confirm_owner, unit.restores[0], CONFIRMED_SECONDS)  # attaching takes minutes, a group hours
         order, goal = StartServer(unit.server_id), started(unit.server_id)
         yield from carry_out(order, goal, rules.step, at_once=unit.stopped, guard=guard)
     except GiveUp as reason:
@@ -284,7 +317,10 @@ def _close_marks(unit: ServerUnit, *, finished: bool) -> Script[None]:
     for restore in closing:
         restore.mark = restore.mark.moved(_CLOSING[restore.mark.phase])
     if failure := (yield from write_marks(closing)):
-        unit.notes.append(f"the last marks could not be written: {failure}")
+        unit.error = unit.error or replace(failure, message=_UNCLOSED.format(unit.server_name, failure.message))
+
+
+_UNCLOSED = "server {} is as it should be, but that could not be written down, so it still counts as unfinished: {}"
 
 
 def _note_left(unit: ServerUnit) -> Script[None]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 from .commands import Await, Learn, Look, Now, Order, Pause, Script, StartServer, StopServer, T, TakeTurn, Thing
 from .model import Accepted, Disk, ErrorInfo, Failure, Job, JobState, Server
@@ -26,6 +26,9 @@ than that may have been written over another run's."""
 GOES = 5
 PASSING = (Failure.BUSY, Failure.LOST, Failure.UNREACHABLE)
 """Failures after which a write that may be repeated, or a look, is worth another try."""
+
+
+Guard: TypeAlias = "Callable[[], Script[ErrorInfo | None]]"
 
 
 class GiveUp(Exception):
@@ -163,11 +166,12 @@ def carry_out(
     *,
     at_once: bool = False,
     even_if_moving: bool = False,
-    guard: Callable[[], Script[Any]] | None = None,
+    guard: Guard | None = None,
 ) -> Script[Any]:
     """See the goal met, ordering it where needed; return what the last look showed. Raises GiveUp.
 
-    `guard` runs right before each order and raises GiveUp if it must not be given any more.
+    `guard` runs right before each order and raises GiveUp if it must not be given any more; why it cannot be told
+    whether it may be given, it returns, and then it is not given now.
 
     What is already so is not ordered; `at_once` says that it was seen in this run not to be so, which saves a look.
     After a lost answer it is ordered again only if the looks show that nothing happened: these four orders do no harm
@@ -205,9 +209,7 @@ def carry_out(
         yield from _wait(order, tried, patience, deadline)
 
 
-def _give_at_once(
-    order: Order, patience: Patience, guard: Callable[[], Script[Any]] | None, deadline: float
-) -> Script[_Tried]:
+def _give_at_once(order: Order, patience: Patience, guard: Guard | None, deadline: float) -> Script[_Tried]:
     """A refusal is not final: it may have changed since it was seen, and the first look will tell."""
     tried = replace((yield from _give(order, _Tried(), patience, guard)), refused=None)
     yield from _wait(order, tried, patience, deadline)
@@ -224,11 +226,14 @@ def _next_move(tried: _Tried, patience: Patience, now: float, *, stands_still: b
     return _Move.ORDER if stands_still and now >= tried.quiet_until else _Move.WAIT
 
 
-def _give(order: Order, before: _Tried, patience: Patience, guard: Callable[[], Script[Any]] | None) -> Script[_Tried]:
+def _give(order: Order, before: _Tried, patience: Patience, guard: Guard | None) -> Script[_Tried]:
+    alone = before.alone
     if guard is not None:
         yield TakeTurn(type(order))
-        yield from in_one_go(guard)
-    alone = before.alone
+        if (failure := (yield from in_one_go(guard))) is not None:
+            if failure.kind in PASSING:
+                return _Tried(not_taken=failure, alone=alone)
+            return _Tried(refused=failure, quiet_until=(yield Now()))
     if alone and isinstance(order, (StopServer, StartServer)):
         order = replace(order, alone=True)
     answer: Accepted | ErrorInfo = yield order

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .._cloud.api import Api
+from .._cloud.fields import whole
 from .._restore import report
 from .._restore.batch import Batch
 from .._restore.commands import Holder
@@ -76,6 +77,7 @@ def recover(
     known = _file_marks(options)
     plan = _check_again(shell, approved_plan, options)
     _approved(plan, options)
+    _known(plan, options.waves)
     tally = Tally()
     works = divide(plan, options.waves, tally)
     diff = report.planned_changes(plan, options.waves)
@@ -152,6 +154,13 @@ def _approved(plan: Plan, options: RunOptions) -> None:
     if uncovered:
         names = ", ".join(f"{target.wish.name} ({target.id})" for target in uncovered)
         raise NotReady(f"not approved: {names}. Approve the plan with its id {plan.id}, or these targets with theirs")
+
+
+def _known(plan: Plan, waves: Collection[int]) -> None:
+    """A wave that is not there was misspelt: to do nothing about it would look like success."""
+    unknown = set(waves) - {target.wish.wave for target in plan.targets}
+    if unknown:
+        raise NotReady(f"the plan has no wave {', '.join(map(str, sorted(unknown)))}; nothing was changed")
 
 
 def _has_work(target: PlannedTarget) -> bool:
@@ -285,7 +294,9 @@ def _hss_backup(restore: Mapping[str, Any]) -> Backup:
         server_id=str(restore["backup_source"] or ""),
         created_at=_time(restore["backup_created_at"]),
         children=tuple(
-            ChildBackup(id=str(pair["backup_id"]), resource_id=str(pair["volume_id"]), size_gb=pair.get("size_gb"))
+            ChildBackup(
+                id=str(pair["backup_id"]), resource_id=str(pair["volume_id"]), size_gb=whole(pair.get("size_gb"))
+            )
             for pair in {p["backup_id"]: p for p in (*restore["mappings"], *restore["unmapped"])}.values()
         ),
     )

@@ -266,8 +266,8 @@ MEANINGS = {
     Phase.SUBMITTING: "DETACH USED USED SUBMIT WATCH WATCH BROKEN",
     # asked for: never again, and once in use its data may be new
     Phase.ACCEPTED: "USED USED USED WATCH WATCH WATCH BROKEN",
-    # done: what is left is the way back
-    Phase.RESTORED: "ATTACH ATTACH FINISHED ATTACH ATTACH ATTACH BROKEN",
+    # done: what is left is the way back, but to another server only people take it
+    Phase.RESTORED: "ATTACH ATTACH USED ATTACH ATTACH ATTACH BROKEN",
     # failed: never counts as done
     Phase.FAILED: "FRESH FRESH FRESH SUBMIT FRESH FRESH BROKEN",
     Phase.FINISHED: "FINISHED " * 7,

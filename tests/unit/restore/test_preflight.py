@@ -284,6 +284,18 @@ ROWS = [
         says=(ROOT, "r1"),
     ),
     Row(
+        "moved_since_begun",
+        bad=(case(mark=mark(Phase.BEGUN, server_id=OTHER)),),
+        good=(
+            case(mark=mark(Phase.BEGUN)),
+            case(mark=mark(Phase.RETURNED, server_id=OTHER)),
+            case(mark=mark(Phase.BEGUN, server_id=OTHER), disk=free()),
+            case(mark=mark(Phase.BEGUN, server_id=OTHER), standing=Standing.SUBMIT),
+        ),
+        severity=WARNING,
+        says=(ROOT, f"at server {OTHER} and is at {SERVER}"),
+    ),
+    Row(
         "children_unmapped",
         bad=(case(GOOD_HSS, unmapped=(CHILD,)),),
         good=(case(GOOD_HSS, unmapped=(CHILD,), standing=Standing.WATCH),),

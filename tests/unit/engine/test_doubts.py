@@ -1,0 +1,267 @@
+# Copyright (c) 2026 hwcloud.recovery maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Doubt means stop, and say what is known: what a fresh pair of eyes found, one test each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark import (
+    OWNER_KEY,
+    Owner,
+    encode_owner,
+    mark_key,
+)
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run import single
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
+from simulation.cases import (
+    ARCHIVE,
+    DB,
+    ENCRYPTED,
+    FILES,
+    Before,
+    History,
+    backup_id,
+    disk_id,
+    restores,
+    server_id,
+    world,
+)
+from simulation.world import Crash, World
+from simulator.messages import answer
+
+A_NAP = 600.0
+"""Longer than a lease is good for."""
+A_SEASON = 90 * 86400.0
+
+
+def _run(seen: World, *wishes: Any, run_id: str = "r1", **options: Any) -> dict[str, Any]:
+    return seen.recover(wishes, terms={"run_id": run_id, "take_over": options.get("take_over", "")}, **options)
+
+
+def _before_each(seen: World, act: Callable[[Any], Any]) -> Callable[[], None]:
+    """`act` sees each request first; what it returns is the answer. Returns what puts an end to that."""
+    handle = seen.cloud.handle
+    seen.cloud.handle = lambda service, request: act(request) or handle(service, request)  # type: ignore[method-assign]
+    return lambda: setattr(seen.cloud, "handle", handle)
+
+
+def _die_before_attach(seen: World) -> None:
+    """Both disks are restored and their marks say so; they are detached, and their server is off."""
+
+    def act(request: Any) -> None:
+        if request.path.endswith("attachvolume"):
+            raise Crash
+
+    end = _before_each(seen, act)
+    with contextlib.suppress(Crash):
+        _run(seen, DB)
+    end()
+    seen.pass_time(A_NAP)
+
+
+def _errors(refusal: pytest.ExceptionInfo[NotReady]) -> list[str]:
+    return [problem.code for problem in refusal.value.problems if problem.severity == "error"]
+
+
+def _power(seen: World, number: int) -> str:
+    return str(seen.cloud.world.servers[server_id(number)].status)
+
+
+def _stranger(seen: World) -> str:
+    return encode_owner(Owner("r2", "elsewhere", "1.1", "ffffffff", f"server:{server_id(1)}", seen.clock.now()))
+
+
+# -- whose server it is ------------------------------------------------------------------------------------------------
+
+
+def test_while_it_cannot_be_told_whose_the_server_is_nothing_is_ordered() -> None:
+    """The second disk was detached although the look at the owner was answered with an odd error."""
+    seen = world()
+    metadata, orders = seen.cloud.world.servers[server_id(1)].metadata, []
+
+    def act(request: Any) -> Any:
+        if "detachvolume" in request.path:
+            orders.append(request.path)
+            metadata[OWNER_KEY] = _stranger(seen)
+        elif len(orders) == 1 and request.method == "GET" and request.path.endswith(server_id(1)):
+            return answer({"error": {"code": "Ecs.9999", "message": "odd"}}, status=400)
+        return None
+
+    _before_each(seen, act)
+    assert _run(seen, DB)["failed"]
+    assert len(orders) == 1
+
+
+def test_a_run_that_was_superseded_while_it_attached_attaches_and_starts_nothing_more() -> None:
+    seen = world()
+    metadata, orders = seen.cloud.world.servers[server_id(1)].metadata, []
+
+    def act(request: Any) -> None:
+        if request.path.endswith("attachvolume") and not orders:
+            metadata[OWNER_KEY] = _stranger(seen)
+        if request.path.endswith("attachvolume") or (orders and request.path.endswith("cloudservers/action")):
+            orders.append(request.path)
+
+    _before_each(seen, act)
+    assert _run(seen, DB)["failed"]
+    assert len(orders) == 1
+
+
+# -- what was found ----------------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_reboots_when_its_turn_comes_was_running() -> None:
+    """It was taken for one that was off, and left off."""
+    seen = world()
+    before, plan = Before(seen), seen.plan([DB]).as_dict()
+    server, looks = seen.cloud.world.servers[server_id(1)], []
+
+    def act(request: Any) -> None:
+        if request.method == "GET" and request.path.endswith(f"cloudservers/{server_id(1)}"):
+            looks.append(request.path)
+            if len(looks) == 4:  # the check of the plan, the lease twice, the look before the claim
+                server.status, server.task_state = "REBOOT", "rebooting"
+                seen.cloud.world.after(30.0, lambda: vars(server).update(status="ACTIVE", task_state=None))
+
+    _before_each(seen, act)
+    assert not seen.carry_out(plan)["failed"]
+    assert (before.differences(seen), len(looks) > 4) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("REBOOT", "does not come to rest"), ("ERROR", f"server {server_id(1)} is ERROR")]
+)
+def test_a_server_that_does_not_come_to_rest_is_left_alone(status: str, said: str) -> None:
+    seen = world()
+    plan, server, looks = seen.plan([DB]).as_dict(), seen.cloud.world.servers[server_id(1)], []
+
+    def act(request: Any) -> None:
+        if request.method == "GET" and request.path.endswith(f"cloudservers/{server_id(1)}"):
+            looks.append(request.path)
+            if len(looks) == 4:
+                server.status = status
+
+    _before_each(seen, act)
+    result = seen.carry_out(plan)
+    assert result["failed"] and said in result["targets"]["db01"]["msg"]
+    assert restores(seen) == {} and len(server.volumes) == 2
+
+
+def test_what_a_dead_run_took_apart_is_put_back_though_its_wave_is_not_started() -> None:
+    """It stayed apart, and the message was to wait for the dead run, as if that was another one at work."""
+    seen = world(restore_outcome={disk_id(3): "fail_available"})
+    before = Before(seen)
+    _die_before_attach(seen)
+    result = _run(seen, replace(ARCHIVE, critical=True), replace(DB, wave=2))
+    assert before.differences(seen) == []
+    assert result["targets"]["db01"]["msg"] == "db01: 2 restored"
+
+
+# -- marks that do not say all -----------------------------------------------------------------------------------------
+
+
+def _refuse_last_marks(seen: World) -> Callable[[], None]:
+    refusal = answer({"forbidden": {"code": 403, "message": "no"}}, status=403)
+    return _before_each(seen, lambda request: refusal if b"finished|" in (request.body or b"") else None)
+
+
+def _encrypted_again(seen: World) -> None:
+    seen.pass_time(A_SEASON)
+    for number in (1, 2):
+        seen.act("add_backup", volume_id=disk_id(number), data="of last night", age_seconds=7200)
+        seen.act("write_disk", volume_id=disk_id(number), data=ENCRYPTED)
+
+
+def test_a_last_mark_that_is_refused_is_a_failure() -> None:
+    """It was a note, and the next incident was taken for the end of this one."""
+    seen = world()
+    before = Before(seen)
+    _refuse_last_marks(seen)
+    result = _run(seen, DB)
+    assert result["failed"] and "still counts as unfinished" in result["targets"]["db01"]["msg"]
+    assert before.differences(seen) == []
+
+
+def test_another_incident_is_not_taken_for_the_end_of_the_last_one() -> None:
+    """The second run said `restored`, and had done nothing."""
+    seen = world()
+    end = _refuse_last_marks(seen)
+    seen.recover([DB])
+    end()
+    _encrypted_again(seen)
+    plan = seen.plan([DB])
+    assert [problem.code for problem in plan.problems] == ["unfinished_run"]
+    with pytest.raises(NotReady):
+        seen.carry_out(plan.as_dict())
+    unfinished = plan.run_id
+    assert not _run(seen, DB, run_id="r2", take_over=unfinished)["failed"]
+    assert {seen.data()[disk_id(number)] for number in (1, 2)} == {"of last night"}
+
+
+def test_the_end_of_a_run_can_still_be_made_up_for() -> None:
+    seen = world()
+    end = _refuse_last_marks(seen)
+    _run(seen, DB)
+    end()
+    _encrypted_again(seen)
+    assert _run(seen, DB)["summary"] == {"restored": 2}
+    assert _run(seen, DB)["summary"] == {"already_restored": 2}
+    assert set(restores(seen).values()) == {1}
+
+
+@pytest.mark.parametrize("mangle", [lambda text: text[:100], str.upper], ids=["cut", "upper"])
+def test_a_finished_mark_that_cannot_be_read_is_no_lack_of_a_mark(mangle: Callable[[str], str]) -> None:
+    """The disks were restored again, although they were in use."""
+    seen = world()
+    history = History(seen)
+    _run(seen, DB)
+    seen.pass_time(A_NAP)
+    metadata = seen.cloud.world.servers[server_id(1)].metadata
+    metadata[mark_key(disk_id(1))] = mangle(metadata[mark_key(disk_id(1))])
+    with pytest.raises(NotReady) as refusal:
+        _run(seen, DB)
+    assert _errors(refusal) == ["mark_unreadable"]
+    assert history.restored_after_use() == []
+
+
+def test_a_restored_disk_that_somebody_attached_elsewhere_is_a_matter_for_people() -> None:
+    """Its own server was started without it, and that was called well."""
+    seen = world()
+    _die_before_attach(seen)
+    seen.act("attach", volume_id=disk_id(2), server_id=server_id(2), device="/dev/vdf")
+    with pytest.raises(NotReady) as refusal:
+        _run(seen, DB)
+    assert _errors(refusal) == ["used_since"]
+    assert f"at server {server_id(1)} and is at {server_id(2)}" in str(refusal.value.problems)
+
+
+# -- what was given ----------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_never_was_proves_no_restore() -> None:
+    """A wrong job id was called restored, since disk and backup were at rest."""
+    seen = world()
+    handle = {"service": "vbs", "job_id": "no-such-job", "backup_id": backup_id(3), "volume_id": disk_id(3)}
+    result = single.follow(seen.shell(), handle, Rules(), dry_run=False)
+    assert (result["state"], result["changed"], result["failed"]) == ("unknown", False, True)
+    assert "job no-such-job cannot be read" in result["msg"]
+
+
+def test_a_plan_that_comes_back_with_numbers_as_texts() -> None:
+    seen = world()
+    plan = seen.plan([FILES]).as_dict()
+    for pair in plan["waves"][0]["targets"][0]["restores"][0]["mappings"]:
+        pair["size_gb"] = str(pair["size_gb"])
+    assert not seen.carry_out(plan)["failed"]
+
+
+def test_a_wave_that_does_not_exist_is_no_success() -> None:
+    with pytest.raises(NotReady, match="no wave 7"):
+        _run(world(), DB, FILES, waves=(2, 7))
