@@ -40,9 +40,8 @@ from .steps import JUST_SEEN_SECONDS, GiveUp, Stopped, in_one_go, job_error
 
 RESTORE = "restore"
 """What the pace of looks is learned for."""
-JOB_SECONDS = 900.0
-JOB_GROWTH = 3
-"""So long, and then each time until that has grown threefold, a disk is believed that it is being restored."""
+JOB_GROWTH = 2
+"""Until the time since the last question has doubled, a disk is believed that it is being restored."""
 SUBMITS_AFTER_LOST_ANSWERS = 3
 JOB_MISSES = 3
 # VBS user guide, Restoring Disk Data; EVS API, Disk Status: only Delete is left for a disk in error_restoring.
@@ -138,7 +137,7 @@ def follow_disk(restore: Restore, rules: Rules) -> Script[None]:
         return
     verdict, error = yield from watch(restore, rules, now + rules.wait_timeout_seconds)
     if verdict is Verdict.NO_TRACE:
-        verdict, error = Verdict.UNKNOWN, _no_such_job(restore) if restore.mark.job else _answers_lost(restore)
+        verdict, error = Verdict.UNKNOWN, _untraceable(restore)
     yield from conclude(restore, verdict, error)
     restore.changed = restore.changed and not had_ended
 
@@ -183,7 +182,7 @@ def _submit_and_watch(restore: Restore, rules: Rules) -> Script[None]:
             runs = False
         if restore.holder is None:  # no mark proves that the disk was ours all the time: never submit twice
             break
-    yield from conclude(restore, Verdict.UNKNOWN, _answers_lost(restore))
+    yield from conclude(restore, Verdict.UNKNOWN, _untraceable(restore))
 
 
 def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
@@ -199,7 +198,7 @@ def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
                 yield from _accept(restore, answer)
                 return True
             if answer.kind is Failure.LOST:
-                restore.doubt = True
+                restore.doubt, restore.lost = True, answer
                 yield Say(
                     "answer_lost",
                     restore.target,
@@ -336,24 +335,25 @@ def _trace_shows(restore: Restore, rules: Rules) -> Script[bool]:
 def watch(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdict, ErrorInfo | None]]:
     """Follow the job to its end; without a job that can be read, follow the states of disk and backup.
 
-    While the disk shows that it is being restored the job need not be asked, and one list call shows many disks. What
-    counts is the job's word: only now and then it is asked although the disk says so, should the disk hang there.
+    While the disk shows that it is being restored the job is asked seldom, as one list call shows many disks. What
+    counts is the job's word: so it is asked now and then although the disk says so, and once more before time is up.
     """
     since: float = yield Now()
     if restore.accepted_at is not None:
         since = restore.accepted_at
         yield Await(RESTORE, restore.size_gb, since, deadline, rules.wait_interval_seconds)
     was_restoring = False
+    unread: ErrorInfo | None = None
     misses = 0
     ask_again = 0.0
     while restore.mark.job and misses < JOB_MISSES:
         disk = (yield Look(Thing.DISK, restore.volume_id)) if restore.volume_id else None
         restoring = isinstance(disk, Disk) and disk.status == "restoring-backup"
         was_restoring = was_restoring or restoring
-        seconds: float = (yield Now()) - since
-        ask_again = ask_again or max(JOB_SECONDS, JOB_GROWTH * seconds)
-        if not restoring or seconds >= ask_again:
-            ask_again = max(JOB_SECONDS, JOB_GROWTH * seconds)
+        now: float = yield Now()
+        seconds = now - since
+        if not restoring or seconds >= ask_again or now >= deadline:
+            ask_again = JOB_GROWTH * seconds
             job = yield Look(Thing.VBS_JOB, restore.mark.job)
             if isinstance(job, Job) and job.state is JobState.SUCCEEDED:
                 if restore.accepted_at is not None:
@@ -363,9 +363,10 @@ def watch(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdi
                 return (yield from _settle(restore, rules, deadline, believed))
             if verdict := _ended_badly(job):
                 return verdict
-            misses += isinstance(job, ErrorInfo) and job.kind in (Failure.MISSING, Failure.REFUSED)
+            unread = job if isinstance(job, ErrorInfo) else None
+            misses += unread is not None and unread.kind in (Failure.MISSING, Failure.REFUSED)
         if (yield Now()) >= deadline:
-            return Verdict.TIMED_OUT, timed_out(restore, rules)
+            return Verdict.TIMED_OUT, timed_out(restore, rules, unread)
         if restoring:
             yield Await(RESTORE, restore.size_gb, since, deadline, rules.wait_interval_seconds)
         else:  # just begun, or about to end
@@ -407,9 +408,7 @@ def _watch_states(
 ) -> Script[tuple[Verdict, ErrorInfo | None]]:
     """Without a job that can be read: the disk goes from restoring-backup back to available, and so does the backup.
 
-    A restore that failed leaves its disk in error_restoring (EVS API, Disk Status). How long VBS remembers a job is not
-    documented: one that was accepted under a job id is not taken for one that never was; but a job id that somebody
-    gives proves nothing.
+    A restore that failed leaves its disk in error_restoring (EVS API, Disk Status).
     """
     silent_until = (yield Now()) + rules.grace_seconds
     while True:
@@ -433,12 +432,14 @@ def _watch_states(
 
 
 def _at_rest(restore: Restore, *, was_restoring: bool, over: bool) -> Verdict | None:
-    """What it means that disk and backup are at rest. `over`: a trace that lags would have been seen by now."""
-    written_before = restore.mark.at > 0
-    if written_before and not restore.mark.job:
-        return Verdict.NO_TRACE  # detached under our own mark, so to submit it once more is harmless, and certain
-    accepted = restore.mark.job and (restore.handle or {}).get("submitted_at") is not None
-    if was_restoring or (over and accepted):
+    """What it means that disk and backup are at rest. `over`: a trace that lags would have been seen by now.
+
+    A disk that was not seen while it was restored may not have been: then nothing is believed. Detached under our own
+    mark, to submit it once more is harmless, and certain.
+    """
+    if restore.mark.at > 0 and not restore.mark.job:
+        return Verdict.NO_TRACE
+    if was_restoring:
         restore.notes.append("its job cannot be read: that it succeeded is told by the states of disk and backup")
         return Verdict.RESTORED
     return Verdict.NO_TRACE if over else None
@@ -496,21 +497,17 @@ def _lost_disk(what: str) -> ErrorInfo:
     return ErrorInfo(Failure.REFUSED, what, remedy=remedy)
 
 
-def _answers_lost(restore: Restore) -> ErrorInfo:
-    return ErrorInfo(
-        Failure.LOST,
-        f"the answer to the restore of {restore.name} was lost and no trace of it can be seen;"
-        " whether it was done is unknown",
+def _untraceable(restore: Restore) -> ErrorInfo:
+    """Why it cannot be told whether it was restored, with what the cloud said instead of an answer, if anything."""
+    lost = restore.lost or ErrorInfo(Failure.LOST, "the answer to the restore was lost")
+    if restore.mark.job:
+        lost = ErrorInfo(Failure.MISSING, f"job {restore.mark.job} cannot be read")
+    return replace(
+        lost,
+        message=f"{lost.message.rstrip('.')}; {restore.name} and its backup show no trace of a restore, so whether it"
+        " was done is unknown",
         remedy="Look at disk and backup in the cloud's console before anything is started again.",
-    )
-
-
-def _no_such_job(restore: Restore) -> ErrorInfo:
-    return ErrorInfo(
-        Failure.MISSING,
-        f"job {restore.mark.job} cannot be read, and {restore.name} shows no trace of a restore;"
-        " whether there was one is unknown",
-        remedy="Check the job id. Look at disk and backup in the cloud's console before anything is started again.",
+        retry_after_seconds=None,
     )
 
 

@@ -131,6 +131,8 @@ class Restore:
     """The cloud took it, in this run or an earlier one, so the old data is gone."""
     doubt: bool = False
     """An answer was lost, so it may have been accepted."""
+    lost: ErrorInfo | None = None
+    """What came instead of that answer."""
     detached: bool = False
     """This process has detached it."""
     back: bool = False
@@ -340,7 +342,8 @@ def begun_since(run_id: str, name: str) -> ErrorInfo:
     )
 
 
-def timed_out(restore: Restore, rules: Rules) -> ErrorInfo:
+def timed_out(restore: Restore, rules: Rules, unread: ErrorInfo | None = None) -> ErrorInfo:
+    """`unread`: why the last look at it failed."""
     again = (
         ", or run the same playbook again: neither starts a new restore."
         if restore.holder
@@ -348,6 +351,7 @@ def timed_out(restore: Restore, rules: Rules) -> ErrorInfo:
     )
     return ErrorInfo(
         Failure.LOST,
-        f"the restore of {restore.name} did not end within {rules.wait_timeout_seconds:.0f} s; it may still run",
+        f"the restore of {restore.name} did not end within {rules.wait_timeout_seconds:.0f} s; it may still run"
+        + (f"; the last look at it failed: {unread.message}" if unread else ""),
         remedy="Wait again with the handle of this result" + again,
     )

@@ -256,7 +256,7 @@ def _attach(unit: ServerUnit, restore: Restore, rules: Rules) -> Script[None]:
         raise GiveUp(failure)
     goal = attached(restore.volume_id, unit.server_id)
     order = Attach(unit.server_id, restore.volume_id, restore.device)
-    guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
+    guard = partial(_unless_taken, restore)
     disk: Disk = yield from carry_out(order, goal, rules.step, at_once=restore.detached, guard=guard)
     now_at = disk.attached_to(unit.server_id)
     if now_at is not None and restore.device and now_at.device and now_at.device != restore.device:
@@ -266,6 +266,14 @@ def _attach(unit: ServerUnit, restore: Restore, rules: Rules) -> Script[None]:
         yield Say(
             "attached", unit.target, f"{restore.name}: back at {unit.server_name} {restore.device}", restore.volume_id
         )
+
+
+def _unless_taken(restore: Restore) -> Script[None]:
+    """Whose it is, before a disk goes back or a server starts. What cannot be told now is no reason to leave them.
+
+    Raises GiveUp if it is another run's.
+    """
+    yield from confirm_owner(restore, CONFIRMED_SECONDS)
 
 
 def _hand_over(unit: ServerUnit, rules: Rules, all_back: bool) -> Script[None]:
@@ -292,7 +300,7 @@ def _start(unit: ServerUnit, rules: Rules) -> Script[bool]:
     if not (unit.was_running and rules.start_servers):
         return True
     try:
-        guard = partial(confirm_owner, unit.restores[0], CONFIRMED_SECONDS)  # attaching takes minutes, a group hours
+        guard = partial(_unless_taken, unit.restores[0])  # attaching takes minutes, a group hours
         order, goal = StartServer(unit.server_id), started(unit.server_id)
         yield from carry_out(order, goal, rules.step, at_once=unit.stopped, guard=guard)
     except GiveUp as reason:

@@ -265,3 +265,47 @@ def test_a_plan_that_comes_back_with_numbers_as_texts() -> None:
 def test_a_wave_that_does_not_exist_is_no_success() -> None:
     with pytest.raises(NotReady, match="no wave 7"):
         _run(world(), DB, FILES, waves=(2, 7))
+
+
+# -- jobs and answers --------------------------------------------------------------------------------------------------
+
+GONE = {"error": {"code": "common.0011", "message": "failed to query the task"}}
+
+
+def test_a_restore_that_nobody_saw_is_not_believed_but_done_again() -> None:
+    """Its job could not be read, and its failed disk was available again before the first look: called restored."""
+    seen = world(
+        restore_outcome={disk_id(2): ["fail_available"]}, timing={"vbs_restore": 1.0, "vbs_restore_per_gb": 0.0}
+    )
+    seen.faults({"api": "vbs.show_job", "every": 1, "times": 6, "action": {"status": 400, "json": GONE}})
+    assert _run(seen, DB)["summary"] == {"restored": 2}
+    assert seen.data()[disk_id(2)].endswith("2-hours-old")
+
+
+def test_the_job_is_asked_although_the_disk_shows_that_it_is_being_restored() -> None:
+    """A restore that had failed was waited for until time was up, if its disk went on showing that it runs."""
+    seen = world(restore_outcome={disk_id(3): "stuck"})
+    job = {"status": "FAIL", "error_code": "VolumeBackup.0200", "fail_reason": "restore failed"}
+    seen.faults({"api": "vbs.show_job", "nth": [3], "action": {"json": {**job, "job_id": "j", "entities": {}}}})
+    began = seen.clock.now()
+    result = _run(seen, ARCHIVE)
+    assert (result["summary"], seen.clock.now() - began < 120.0) == ({"failed": 1}, True)
+    assert "restore failed" in result["targets"]["archive"]["msg"]
+
+
+def test_what_came_instead_of_the_answer_is_told() -> None:
+    seen = world()
+    said = {"error": {"code": "VolumeBackup.0014", "message": "the task could not be submitted"}}
+    seen.faults({"api": "vbs.restore", "every": 1, "action": {"status": 500, "json": said}})
+    wish = single.DiskWish(backup_id(3), disk_id(3), "")
+    error = single.restore_disk(seen.shell(), wish, Rules(), dry_run=False)["error"]
+    assert (error["code"], error["http_status"]) == ("VolumeBackup.0014", 500)
+    assert "the task could not be submitted" in error["message"] and "no trace of a restore" in error["message"]
+
+
+def test_a_time_out_says_why_the_last_look_failed() -> None:
+    seen = world(timing={"vbs_restore": 9000.0})
+    seen.faults({"api": "vbs.show_job", "every": 1, "action": {"json": {"foo": 1}}})
+    result = _run(seen, ARCHIVE, rules=Rules(wait_timeout_seconds=600.0))
+    assert result["summary"] == {"timed_out": 1}
+    assert "the last look at it failed: looking at job" in result["targets"]["archive"]["msg"]

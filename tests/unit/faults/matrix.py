@@ -114,6 +114,8 @@ UNSEEN = Ends("OFF", "restored", as_found=True)
 """The server runs, but that could not be seen."""
 UNWRITTEN = Ends("OFF", "restored", as_found=True, says="mark .* could not be written")
 """It is restored, but who runs the playbook again would restore it once more: so it is told as a failure."""
+UNCLOSED = Ends("OFF", "restored", as_found=True, says="still counts as unfinished")
+"""All is as it should be, but the next incident would be taken for the end of this one."""
 DOUBTFUL = Ends("OFF", "unknown")
 UNKNOWN = Ends("UNKNOWN", "unknown", as_found=True)
 ASK = Ends("UNKNOWN", "unknown", as_found=True, person=True)
@@ -198,7 +200,7 @@ PLACES: tuple[Place, ...] = (
     Place("start", "db01", (_ATTACH, _POWER), RETRIED, RETRIED),
     Place("see it running", "db01", (_ATTACH, _POWER, _SERVER), UNSEEN, UNSEEN),
     Place("renew the lease", "db01", (_ATTACH, _POWER, _SERVER, _MARK), RETRIED, RETRIED),
-    Place("mark it finished", "db01", (_ATTACH, _POWER, _MARK, _SERVER, _MARK), RETRIED, RETRIED),
+    Place("mark it finished", "db01", (_ATTACH, _POWER, _MARK, _SERVER, _MARK), UNCLOSED, RETRIED),
 
     Place("look at the lone disk", "archive", (_DISK_A,), BACK, BACK),
     Place("mark it submitting", "archive", (_MARK_A,), BACK, BACK),
@@ -253,7 +255,7 @@ LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     ("db01", "see it stopped", HELD, HELD, HELD, HELD),
     ("db01", "detach", BACK, BACK, BACK, RETRIED),
     ("db01", "see it detached", HELD, HELD, HELD, HELD),
-    ("db01", "read the owner again", BACK, BACK, BACK, BACK),
+    ("db01", "read the owner again", BACK, HELD, BACK, BACK),
     ("db01", "restore the disk", BACK, BACK, DOUBTFUL, RETRIED),
     ("db01", "mark it accepted", OFF, OFF, OFF, OFF),
     ("db01", "see it restoring", LATE, LATE, LATE, LATE),
@@ -263,7 +265,7 @@ LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     ("db01", "see it attached", OFF, OFF, OFF, OFF),
     ("db01", "start", OFF, OFF, OFF, RETRIED),
     ("db01", "see it running", UNSEEN, UNSEEN, UNSEEN, UNSEEN),
-    ("db01", "mark it finished", RETRIED, RETRIED, RETRIED, RETRIED),
+    ("db01", "mark it finished", UNCLOSED, UNCLOSED, UNCLOSED, UNCLOSED),
     ("archive", "mark it submitting", STOPPED, STOPPED, STOPPED, STOPPED),
     ("archive", "restore the lone disk", BACK, BACK, UNKNOWN, RETRIED),
     ("archive", "mark it accepted", UNWRITTEN, UNWRITTEN, UNWRITTEN, UNWRITTEN),
