@@ -156,7 +156,7 @@ notes:
   - With V(latest) the plan's id changes when a new backup is made. Approve and run soon, or name the backups.
   - Disks, servers and VBS backups are read in lists. HSS gives details of a backup one at a time, at 5 calls a
     minute, so planning many V(hss) targets takes a while. The plan carries what was read.
-  - The user needs the rights to query ECS servers, EVS disks and VBS or HSS backups.
+  - The user needs the rights to query ECS servers (also to list them), EVS disks and VBS or HSS backups.
 seealso:
   - module: hwcloud.recovery.recovery_run
   - module: hwcloud.recovery.backup_info

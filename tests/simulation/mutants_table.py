@@ -183,4 +183,18 @@ TABLE: tuple[Mutant, ...] = (
         "return found",
         "tests/unit/engine/test_meetings.py",
     ),
+    Mutant(
+        "marks are looked for only where the disks are now",
+        f"{RUN}/survey.py",
+        "        wanted |= _bear_marks(every.values(), disks, terms.run_id)\n",
+        "",
+        "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
+        "what a run left that was taken over elsewhere stays open",
+        f"{RUN}/survey.py",
+        "if m.run_id == run_id or m.at >= over.get(volume_id, 0.0)}",
+        "}",
+        "tests/unit/engine/test_meetings.py",
+    ),
 )

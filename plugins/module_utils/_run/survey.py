@@ -14,7 +14,7 @@ from .._cloud.api import Api
 from .._cloud.errors import CloudError
 from .._restore import points
 from .._restore.commands import Holder
-from .._restore.mark import HSS_KEY, LONE_DISK_KEY, Mark, decode, marks_at
+from .._restore.mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, decode, marks_at
 from .._restore.model import Backup, Disk, Failure, Server
 from .._restore.planning import Survey
 from .._restore.preflight import ERROR, Problem
@@ -39,7 +39,7 @@ def survey(
 ) -> Survey:
     """What the cloud and the journal show now. `known_hss` are details of HSS backups that need not be read again.
 
-    Without `needs_servers`, marks that a detached disk may have left at its server are looked for only if ECS lets us.
+    Without `needs_servers`, marks that a disk may have left at servers are looked for only if ECS lets us.
 
     Raises CloudError where nothing can be known: credentials, network, an API that does not exist here.
     """
@@ -48,7 +48,7 @@ def survey(
     disks = evs.disks(api, volume_ids) if volume_ids else {}
     files = read_files(journal_dir) if journal_dir else None
     try:
-        servers = _servers(api, wishes, disks, files)
+        servers = _servers(api, wishes, terms, disks, files)
     except CloudError as error:
         if needs_servers or error.info.kind not in NOT_FOR_US:
             raise
@@ -72,18 +72,32 @@ def survey(
     )
 
 
-def _servers(api: Api, wishes: Sequence[Wish], disks: Mapping[str, Disk], files: FileMarks | None) -> dict[str, Server]:
-    """The servers of the plan. A detached disk may have left its mark at any server, so then all of them are read; a
-    mark on the disk itself proves nothing, for it may have come out of a backup."""
+def _servers(
+    api: Api, wishes: Sequence[Wish], terms: Terms, disks: Mapping[str, Disk], files: FileMarks | None
+) -> dict[str, Server]:
+    """The servers of the plan. A disk may have left its mark at any server, for it may have been detached or moved
+    since, so all of them are read; a mark on the disk itself proves nothing, for it may have come out of a backup."""
     wanted = {wish.server_id for wish in wishes if wish.server_id}
     wanted |= {attachment.server_id for disk in disks.values() for attachment in disk.attachments}
     if files is not None:
         wanted |= {m.server_id for d in disks for m in files.marks.get(d, ()) if m.server_id}
-    elif any(not disk.attachments for disk in disks.values()):
+    elif disks:
         every = ecs.all_servers(api)
-        wanted |= {s.id for s in every.values() if any(volume_id in disks for volume_id, _mark in marks_at(s))}
+        wanted |= _bear_marks(every.values(), disks, terms.run_id)
         return {server_id: every[server_id] for server_id in sorted(wanted) if server_id in every}
     return ecs.servers(api, sorted(wanted)) if wanted else {}
+
+
+def _bear_marks(servers: Iterable[Server], disks: Mapping[str, Disk], run_id: str) -> set[str]:
+    """The servers with marks of these disks that still count. What another run left at a server before the disk was
+    restored and put back at another one is over: that run was taken over there, where its mark could not be replaced.
+    """
+    found = [(volume_id, mark) for s in servers for volume_id, mark in marks_at(s) if volume_id in disks]
+    over: dict[str, float] = {}
+    for volume_id, mark in found:
+        if mark.phase is Phase.FINISHED:
+            over[volume_id] = max(mark.at, over.get(volume_id, 0.0))
+    return {m.server_id for volume_id, m in found if m.run_id == run_id or m.at >= over.get(volume_id, 0.0)}
 
 
 # -- restore points ----------------------------------------------------------------------------------------------------

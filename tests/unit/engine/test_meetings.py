@@ -122,6 +122,51 @@ def test_a_claim_that_comes_late_does_not_deny_what_another_run_did_meanwhile() 
     assert "used_since" in {problem.code for problem in again.problems}, "a person decides"
 
 
+# -- disks that were moved since ---------------------------------------------------------------------------------------
+
+
+def _move(seen: World) -> None:
+    """A person attaches the disks of db01 to another server, where they are used."""
+    for number, device in ((1, "/dev/vdf"), (2, "/dev/vdg")):
+        if seen.cloud.world.disks[disk_id(number)].attachments:
+            seen.act("detach", volume_id=disk_id(number))
+        seen.act("attach", volume_id=disk_id(number), server_id=server_id(2), device=device)
+        seen.act("write_disk", volume_id=disk_id(number), data="new data")
+
+
+def test_disks_that_were_moved_after_their_restore_are_not_restored_again() -> None:
+    """Their marks are at the server that they have left. The approval of the run covered the second restore, too."""
+    seen = world()
+    plan = seen.plan([DB], run_id="r1")
+    assert not seen.carry_out(plan.as_dict())["failed"]
+    _move(seen)
+    again = seen.carry_out(seen.plan([DB], run_id="r1").as_dict(), approved=(plan.id,))
+    assert again["summary"] == {"already_restored": 2}
+    assert seen.data()[disk_id(1)] == "new data"
+
+
+def test_disks_that_were_moved_in_the_middle_of_their_restore_are_left_to_a_person() -> None:
+    seen = world()
+
+    def die(_request: Any) -> None:
+        metadata = seen.cloud.world.servers[server_id(1)].metadata
+        if all("|accepted|" in metadata.get(mark_key(disk_id(number)), "") for number in (1, 2)):
+            raise Crash
+
+    handle = seen.cloud.handle
+    with contextlib.suppress(Crash):
+        _after_each(seen, die)
+        seen.recover([DB], terms={"run_id": "r1"})
+    seen.cloud.handle = handle  # type: ignore[method-assign]
+    seen.pass_time(1000.0)
+    _move(seen)
+    assert "used_since" in {problem.code for problem in seen.plan([DB], run_id="r1").problems}
+    new = {"run_id": "r2", "take_over": "r1"}
+    for _run in range(2):  # the second finds what the first has done, though the old server still bears r1's marks
+        seen.recover([DB], terms=new, take_over="r1")
+    assert restores(seen) == {disk_id(1): 2, disk_id(2): 2}
+
+
 # -- a journal in files ------------------------------------------------------------------------------------------------
 
 

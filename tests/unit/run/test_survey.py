@@ -162,7 +162,7 @@ def look(
 
 def test_disks_of_servers_take_three_calls_however_many_there_are(cloud: Cloud) -> None:
     found = look(cloud, vbs_wish())
-    assert cloud.names() == ["evs.disks", "ecs.servers", "vbs.backups"]
+    assert cloud.names() == ["evs.disks", "ecs.all_servers", "vbs.backups"]
     assert (set(found.disks), set(found.servers), found.problems) == ({ROOT, DATA}, {SERVER}, ())
     assert set(found.backups) == {backup_id(volume, number) for volume in (ROOT, DATA) for number in (1, 2)}
     assert (found.at, found.project_id) == (NOW, PROJECT)
@@ -236,6 +236,20 @@ def test_for_a_detached_disk_all_servers_are_searched_for_its_mark(cloud: Cloud)
     assert cloud.names().count("ecs.all_servers") == 1
 
 
+def test_a_mark_is_found_at_a_server_that_the_disk_has_left(cloud: Cloud) -> None:
+    """All disks were attached, so only the servers where they are now were read: the same run restored them again."""
+    cloud.servers_[OTHER] = replace(marked((ROOT, mark(Phase.FINISHED))), id=OTHER)
+    assert set(look(cloud, vbs_wish("a", ROOT)).servers) == {SERVER, OTHER}
+
+
+@pytest.mark.parametrize(("run_id", "seen"), [("r1", True), ("r2", False)])
+def test_what_a_run_left_that_was_taken_over_elsewhere_is_over(cloud: Cloud, run_id: str, *, seen: bool) -> None:
+    """Else the run that took it over, which finished, would begin once more. Only its own run is reminded of it."""
+    cloud.servers_[SERVER] = marked((ROOT, mark(Phase.FINISHED, run_id="r2", at=NOW)))
+    cloud.servers_[OTHER] = replace(marked((ROOT, mark(Phase.ACCEPTED, run_id="r1", at=NOW - DAY))), id=OTHER)
+    assert (OTHER in look(cloud, vbs_wish("a", ROOT), run_id=run_id).servers) is seen
+
+
 def test_an_open_mark_of_a_detached_disk_does_not_hide_what_servers_say(cloud: Cloud) -> None:
     """It may have come out of a backup: it was believed, and neither the server's mark nor the lease there was seen."""
     cloud.disks_[LONE] = lone_marked(mark(Phase.SUBMITTING, LONE, server_id=""))
@@ -262,7 +276,7 @@ def test_hss_backups_that_cannot_be_read_are_a_problem_of_their_target(cloud: Cl
 
 
 @pytest.mark.parametrize("kind", [Failure.DENIED, Failure.UNREACHABLE])
-@pytest.mark.parametrize("name", ["evs.disks", "ecs.servers", "vbs.backups", "hss.backups"])
+@pytest.mark.parametrize("name", ["evs.disks", "ecs.all_servers", "vbs.backups", "hss.backups"])
 def test_without_credentials_or_network_nothing_can_be_known(cloud: Cloud, name: str, kind: Failure) -> None:
     cloud.broken = {name: kind}
     with pytest.raises(CloudError, match=f"{name} failed"):
