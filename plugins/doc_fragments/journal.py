@@ -16,7 +16,8 @@ options:
         C(hwcloud_recovery_). Any controller can then continue the run.
       - With V(file) in files below O(journal_dir). Nothing is written to metadata, but only who has these files can
         continue.
-      - Plan and run must use the same journal.
+      - Plan and run must use the same journal. What a run with V(cloud) has left unfinished has to be finished with
+        V(cloud), so it keeps a plan with V(file) from being ready.
     type: str
     choices: [cloud, file]
     default: cloud

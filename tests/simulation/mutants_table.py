@@ -197,4 +197,11 @@ TABLE: tuple[Mutant, ...] = (
         "}",
         "tests/unit/engine/test_meetings.py",
     ),
+    Mutant(
+        "what is open in the cloud is nothing to a journal in files",
+        f"{RUN}/survey.py",
+        "        problems += _open_in_the_cloud(wishes, disks, servers, files, backups)\n",
+        "        pass\n",
+        "tests/unit/engine/test_meetings.py",
+    ),
 )

@@ -14,15 +14,16 @@ from .._cloud.api import Api
 from .._cloud.errors import CloudError
 from .._restore import points
 from .._restore.commands import Holder
-from .._restore.mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, decode, marks_at
+from .._restore.mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing, decode, marks_at, standing
 from .._restore.model import Backup, Disk, Failure, Server
-from .._restore.planning import Survey
+from .._restore.planning import Survey, hss_standing
 from .._restore.preflight import ERROR, Problem
 from .._restore.wishes import Terms, Wish
 from .clock import Clock
 from .journal import FileMarks, find_workers, read_files
 
 NOT_FOR_US = (Failure.DENIED, Failure.REFUSED, Failure.MISSING, Failure.FORBIDDEN_HERE, Failure.UNREACHABLE)
+_OVER = (Standing.FRESH, Standing.FINISHED)
 SINGLE_BACKUP_CALLS = 5
 """More named backups than this are looked up in the list of all of them."""
 
@@ -61,6 +62,8 @@ def survey(
             backups.update(_hss_backups(api, wish, terms, begun, known_hss or {}, problems))
     disks |= _disks_of_hss_servers(api, wishes, servers, disks)
     problems += _at_work(api, wishes, terms, disks, servers, files, now)
+    if files is not None:
+        problems += _open_in_the_cloud(wishes, disks, servers, files, backups)
     return Survey(
         at=now,
         project_id=api.project_id(),
@@ -81,7 +84,7 @@ def _servers(
     wanted |= {attachment.server_id for disk in disks.values() for attachment in disk.attachments}
     if files is not None:
         wanted |= {m.server_id for d in disks for m in files.marks.get(d, ()) if m.server_id}
-    elif disks:
+    if disks:
         every = ecs.all_servers(api)
         wanted |= _bear_marks(every.values(), disks, terms.run_id)
         return {server_id: every[server_id] for server_id in sorted(wanted) if server_id in every}
@@ -225,16 +228,51 @@ def _at_work(
     now: float,
 ) -> list[Problem]:
     """One problem for each other process that may be working on the same servers or disks."""
-    if files is not None:
-        about = [*disks, *(f"{HSS_KEY}:{server_id}" for server_id in servers)]
-        mine = {mark.run_id for key in about for mark in files.marks.get(key, ()) if mark.open}
-        return [_in_progress(run, "another process of this controller") for run in sorted(mine & files.at_work)]
     holders: dict[Holder, Mapping[str, str]] = {Holder("server", s.id): s.metadata for s in servers.values()}
     wished = {volume for wish in wishes for volume, _backup in wish.volumes}
     holders |= {Holder("disk", d.id): d.metadata for d in disks.values() if d.id in wished and not d.attachments}
     found = {owner.run_id: owner.host for _holder, owner in find_workers(api, holders, now)}
     found.pop(terms.take_over, None)
-    return [_in_progress(run, f"host {host}") for run, host in sorted(found.items())]
+    problems = [_in_progress(run, f"host {host}") for run, host in sorted(found.items())]
+    if files is not None:
+        about = [*disks, *(f"{HSS_KEY}:{server_id}" for server_id in servers)]
+        mine = {mark.run_id for key in about for mark in files.marks.get(key, ()) if mark.open}
+        problems += [_in_progress(run, "another process of this controller") for run in sorted(mine & files.at_work)]
+    return problems
+
+
+def _open_in_the_cloud(
+    wishes: Sequence[Wish],
+    disks: Mapping[str, Disk],
+    servers: Mapping[str, Server],
+    files: FileMarks,
+    backups: Mapping[str, Backup],
+) -> list[Problem]:
+    """What a run with `journal: cloud` left unfinished. With files it could be finished, but its marks in the cloud
+    would stay open, and the next run would believe them."""
+    at_servers = (decode(servers[w.server_id].metadata.get(HSS_KEY)) for w in wishes if w.server_id in servers)
+    found = {mark.run_id for mark in at_servers if mark is not None and hss_standing(mark) not in _OVER}
+    for volume_id, asked in (pair for wish in wishes for pair in wish.volumes if pair[0] in disks):
+        disk = disks[volume_id]
+        marks = [mark for s in servers.values() for about, mark in marks_at(s) if about == volume_id]
+        # the disk's own mark may have come out of a backup: then it is older than that, or than what is known since
+        since = [mark.at for mark in (*marks, *files.marks.get(volume_id, ()))]
+        since += [backups[asked].created_at or 0.0] if asked in backups else []
+        own = decode(disk.metadata.get(LONE_DISK_KEY))
+        marks += [own] if own is not None and own.at >= max(since, default=0.0) else []
+        found |= {mark.run_id for mark in marks if standing(mark, disk) not in _OVER}
+    return [_unfinished_in_the_cloud(run_id) for run_id in sorted(found)]
+
+
+def _unfinished_in_the_cloud(run_id: str) -> Problem:
+    return Problem(
+        ERROR,
+        "unfinished_in_cloud",
+        "",
+        f"run {run_id} is unfinished on servers or disks of this plan, as its marks in the cloud say, and the journal"
+        " of this plan is in files",
+        f"Finish it with journal: cloud and run_id {run_id}, then plan again.",
+    )
 
 
 def _in_progress(run_id: str, where: str) -> Problem:

@@ -43,14 +43,14 @@ def _after_each(seen: World, act: Callable[[Any], None]) -> None:
     seen.cloud.handle = watched  # type: ignore[method-assign]
 
 
-def _nap_after_the_second_look(seen: World, path: str, meanwhile: Callable[[], None]) -> None:
-    """The controller stands still between its look before the claim and the claim; the plan's look was the first."""
+def _nap_after_the_look(seen: World, path: str, meanwhile: Callable[[], None]) -> None:
+    """The controller stands still between its look before the claim and the claim; the lease was looked at twice."""
     looks: list[str] = []
 
     def nap(request: Any) -> None:
         if request.method == "GET" and request.path.endswith(path):
             looks.append(request.path)
-            if len(looks) == 1:
+            if len(looks) == 3:
                 meanwhile()
                 seen.clock.sleep(A_NAP)
 
@@ -68,7 +68,7 @@ def test_a_server_that_another_run_did_while_we_stood_still_is_left_alone() -> N
         seen.act("set_metadata", server_id=server_id(1), metadata={**marks, **owner})
 
     plan = seen.plan([DB]).as_dict()
-    _nap_after_the_second_look(seen, f"cloudservers/{server_id(1)}", other_run)
+    _nap_after_the_look(seen, f"cloudservers/{server_id(1)}", other_run)
     before = Before(seen)
     result = seen.carry_out(plan)
     assert "run b has begun" in result["targets"]["db01"]["msg"]
@@ -125,6 +125,22 @@ def test_a_claim_that_comes_late_does_not_deny_what_another_run_did_meanwhile() 
 # -- disks that were moved since ---------------------------------------------------------------------------------------
 
 
+def _die_while_it_watches(seen: World, run_id: str) -> None:
+    """Both disks are restored in the end and stay detached, and db01 is off."""
+    handle = seen.cloud.handle
+
+    def die(_request: Any) -> None:
+        metadata = seen.cloud.world.servers[server_id(1)].metadata
+        if all("|accepted|" in metadata.get(mark_key(disk_id(number)), "") for number in (1, 2)):
+            raise Crash
+
+    _after_each(seen, die)
+    with contextlib.suppress(Crash):
+        seen.recover([DB], terms={"run_id": run_id})
+    seen.cloud.handle = handle  # type: ignore[method-assign]
+    seen.pass_time(1000.0)
+
+
 def _move(seen: World) -> None:
     """A person attaches the disks of db01 to another server, where they are used."""
     for number, device in ((1, "/dev/vdf"), (2, "/dev/vdg")):
@@ -147,24 +163,27 @@ def test_disks_that_were_moved_after_their_restore_are_not_restored_again() -> N
 
 def test_disks_that_were_moved_in_the_middle_of_their_restore_are_left_to_a_person() -> None:
     seen = world()
-
-    def die(_request: Any) -> None:
-        metadata = seen.cloud.world.servers[server_id(1)].metadata
-        if all("|accepted|" in metadata.get(mark_key(disk_id(number)), "") for number in (1, 2)):
-            raise Crash
-
-    handle = seen.cloud.handle
-    with contextlib.suppress(Crash):
-        _after_each(seen, die)
-        seen.recover([DB], terms={"run_id": "r1"})
-    seen.cloud.handle = handle  # type: ignore[method-assign]
-    seen.pass_time(1000.0)
+    _die_while_it_watches(seen, "r1")
     _move(seen)
     assert "used_since" in {problem.code for problem in seen.plan([DB], run_id="r1").problems}
     new = {"run_id": "r2", "take_over": "r1"}
     for _run in range(2):  # the second finds what the first has done, though the old server still bears r1's marks
         seen.recover([DB], terms=new, take_over="r1")
     assert restores(seen) == {disk_id(1): 2, disk_id(2): 2}
+
+
+def test_what_a_run_left_open_in_the_cloud_is_finished_before_the_next_keeps_a_file(tmp_path: Path) -> None:
+    """Nobody looked for marks in the cloud: the disks were restored again and left detached, and that was a success."""
+    seen = world()
+    before = Before(seen)
+    _die_while_it_watches(seen, "r1")
+    with pytest.raises(NotReady) as caught:
+        seen.recover([DB], terms={"run_id": "r1"}, journal_dir=tmp_path)
+    (problem,) = caught.value.problems
+    assert (problem.code, "journal: cloud" in problem.remedy) == ("unfinished_in_cloud", True)
+    assert not seen.recover([DB], terms={"run_id": "r1"})["failed"]
+    again = seen.recover([DB], terms={"run_id": "r1"}, journal_dir=tmp_path)
+    assert (again["summary"], before.differences(seen)) == ({"already_restored": 2}, [])
 
 
 # -- a journal in files ------------------------------------------------------------------------------------------------
@@ -236,7 +255,7 @@ def test_a_server_that_another_run_of_the_folder_did_meanwhile_is_left_alone(tmp
     def other_run(request: Any) -> None:
         if request.method == "GET" and request.path.endswith(f"cloudservers/{server_id(1)}"):
             looks.append(request.path)
-            if len(looks) == 2:  # the first is the check of the plan
+            if len(looks) == 1:
                 _claimed(tmp_path, "b")[0].close()
 
     _after_each(seen, other_run)

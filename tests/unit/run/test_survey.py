@@ -310,7 +310,7 @@ def test_an_old_lease_or_taking_over_is_no_problem(cloud: Cloud) -> None:
     assert look(cloud, vbs_wish(), take_over="r1").problems == ()
 
 
-def test_a_file_journal_is_read_instead_of_the_metadata(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_file_journal_is_read_beside_the_metadata(cloud: Cloud, tmp_path: Path) -> None:
     cloud.disks_[ROOT] = free(ROOT)
     kept = FileJournal(tmp_path, "r1", Clock())
     kept.open(Holder("server", SERVER))
@@ -320,7 +320,33 @@ def test_a_file_journal_is_read_instead_of_the_metadata(cloud: Cloud, tmp_path: 
     ended = look(cloud, vbs_wish("a", ROOT), folder=tmp_path)
     assert [problem.code for problem in busy.problems] == ["run_in_progress"]
     assert (ended.problems, set(ended.journal), set(ended.servers)) == ((), {ROOT}, {SERVER})
-    assert "ecs.all_servers" not in cloud.names()
+
+
+def test_with_a_file_journal_a_process_at_work_in_the_cloud_is_a_problem_too(cloud: Cloud, tmp_path: Path) -> None:
+    working(cloud)
+    assert "run_in_progress" in {problem.code for problem in look(cloud, vbs_wish(), folder=tmp_path).problems}
+
+
+@pytest.mark.parametrize(
+    ("phase", "codes"),
+    [(Phase.SUBMITTING, ["unfinished_in_cloud"]), (Phase.FINISHED, []), (Phase.RETURNED, []), (Phase.FAILED, [])],
+)
+def test_with_a_file_journal_what_is_open_in_the_cloud_is_a_problem(
+    cloud: Cloud, tmp_path: Path, phase: Phase, codes: list[str]
+) -> None:
+    """A server that HSS restores."""
+    cloud.servers_[SERVER] = replace(server(), metadata={HSS_KEY: encode(mark(phase))})
+    assert [problem.code for problem in look(cloud, hss_wish(), folder=tmp_path).problems] == codes
+
+
+@pytest.mark.parametrize(("asked", "codes"), [("latest", ["unfinished_in_cloud"]), (backup_id(LONE), [])])
+def test_an_own_mark_that_came_out_of_the_backup_is_not_open(
+    cloud: Cloud, tmp_path: Path, asked: str, codes: list[str]
+) -> None:
+    made = cloud.backups_[backup_id(LONE)].created_at or 0.0
+    cloud.disks_[LONE] = lone_marked(mark(Phase.SUBMITTING, LONE, server_id="", at=made - 1))
+    found = look(cloud, Wish("lone", "vbs", volumes=((LONE, asked),)), folder=tmp_path)
+    assert [problem.code for problem in found.problems] == codes
 
 
 def test_a_run_that_works_on_other_disks_is_no_problem(cloud: Cloud, tmp_path: Path) -> None:
