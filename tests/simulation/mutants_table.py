@@ -151,7 +151,7 @@ TABLE: tuple[Mutant, ...] = (
     Mutant(
         "what a file says since the start does not count",
         f"{RUN}/journal.py",
-        "            if _last_marks(path, wanted, self._read_up_to.get(path, 0)):\n",
+        "            if wanted & _last_marks(path, self._read_up_to.get(path, 0)).keys():\n",
         "            if False:\n",
         "tests/unit/engine/test_meetings.py",
     ),
@@ -203,5 +203,12 @@ TABLE: tuple[Mutant, ...] = (
         "        problems += _open_in_the_cloud(wishes, disks, servers, files, backups)\n",
         "        pass\n",
         "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
+        "marks in files are as late as the clock says",
+        f"{RUN}/journal.py",
+        "at = max(now, self._not_before.get(_about(holder, key), now))",
+        "at = now",
+        "tests/unit/run/test_journal.py",
     ),
 )

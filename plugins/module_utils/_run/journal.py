@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -268,6 +268,8 @@ class FileJournal:
         self._file = -1
         self._read_up_to: Mapping[Path, int] = {}
         """How long the files of the other runs were when this one began: its plan knows nothing of what came later."""
+        self._not_before: Mapping[str, float] = {}
+        """Marks are later than those of the other runs, so that a clock that was set back meanwhile hides none."""
 
     def open(self, anchor: Holder) -> ErrorInfo | None:
         try:
@@ -277,6 +279,7 @@ class FileJournal:
             _flush_directory(self._path.parent)
             with _only_one(self._path.parent):
                 self._read_up_to = {path: path.stat().st_size for path in self._others()}
+                self._not_before = {about: mark.at + 1 for about, mark in _newest_marks(self._others()).items()}
         except BlockingIOError:
             return _taken(anchor, f"{self._run_id}, another process of this controller")
         except OSError as error:
@@ -297,18 +300,18 @@ class FileJournal:
         since this run began: hours may pass before its turn comes, and that run may have ended meanwhile."""
         wanted = {_about(holder, key) for key, _mark in marks}
         for path in self._others():
-            if _is_locked(path) and any(mark.open for mark in _last_marks(path, wanted).values()):
+            if _is_locked(path) and any(m.open for about, m in _last_marks(path).items() if about in wanted):
                 return _taken(holder, f"{_run_of(path)}, another process of this controller")
-            if _last_marks(path, wanted, self._read_up_to.get(path, 0)):
+            if wanted & _last_marks(path, self._read_up_to.get(path, 0)).keys():
                 return begun_since(_run_of(path), f"{holder.kind} {holder.id}")
         return None
 
     def _append(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> ErrorInfo | None:
         now = self._clock.now()
-        lines = [
-            json.dumps({"holder": str(holder), "key": key, "mark": encode(replace(mark, at=now))})
-            for key, mark in marks
-        ]
+        lines = []
+        for key, mark in marks:
+            at = max(now, self._not_before.get(_about(holder, key), now))
+            lines.append(json.dumps({"holder": str(holder), "key": key, "mark": encode(replace(mark, at=at))}))
         rest = "\n".join(["", *lines, ""]).encode()  # begins a new line: the last one may have been cut off by a crash
         try:
             while rest:
@@ -340,24 +343,28 @@ class FileMarks:
 
 def read_files(directory: Path) -> FileMarks:
     """Raises OSError if a file cannot be read. A line cut off by a crash was never acted on and is left out."""
-    last: dict[str, Mark] = {}
-    at_work = set()
-    for path in sorted(directory.glob(f"*{FILE_SUFFIX}")) if directory.is_dir() else ():
-        if _is_locked(path):
-            at_work.add(_run_of(path))
-        for about, mark in _read_file(path):
+    paths = sorted(directory.glob(f"*{FILE_SUFFIX}")) if directory.is_dir() else []
+    at_work = frozenset(_run_of(path) for path in paths if _is_locked(path))
+    return FileMarks({about: (mark,) for about, mark in _newest_marks(paths).items()}, at_work)
+
+
+def _newest_marks(paths: Iterable[Path]) -> dict[str, Mark]:
+    """Of one file the last mark counts, whatever the clock said; of several files the newest."""
+    newest: dict[str, Mark] = {}
+    for path in paths:
+        for about, mark in _last_marks(path).items():
             # as in the cloud, the mark of a run that took another one over stands in that one's place
-            if mark is not None and (about not in last or mark.at >= last[about].at):
-                last[about] = mark
-    return FileMarks({about: (mark,) for about, mark in last.items()}, frozenset(at_work))
+            if about not in newest or mark.at >= newest[about].at:
+                newest[about] = mark
+    return newest
 
 
 def _run_of(path: Path) -> str:
     return unquote(path.name.removesuffix(FILE_SUFFIX))
 
 
-def _last_marks(path: Path, wanted: Set[str], start: int = 0) -> dict[str, Mark]:
-    return {about: mark for about, mark in _read_file(path, start) if about in wanted and mark is not None}
+def _last_marks(path: Path, start: int = 0) -> dict[str, Mark]:
+    return {about: mark for about, mark in _read_file(path, start) if mark is not None}
 
 
 def _read_file(path: Path, start: int = 0) -> Iterator[tuple[str, Mark | None]]:

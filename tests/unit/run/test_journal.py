@@ -551,6 +551,31 @@ def test_a_run_that_took_another_over_has_the_last_word(folder: Path, order: tup
     assert (found.run_id, found.phase) == (order[1], Phase.FINISHED)
 
 
+def _noted(folder: Path, run_id: str, now: float, *phases: Phase) -> None:
+    clock = Clock(now)
+    run = FileJournal(folder, run_id, clock)
+    run.open(HERE)
+    for phase in phases:
+        run.write(HERE, [(mark_key(ROOT), mark(phase, run_id=run_id))], claim=phase is Phase.BEGUN)
+        clock.time -= 3600
+    run.close()
+
+
+def test_in_one_file_the_last_mark_counts_also_if_the_clock_was_set_back(folder: Path) -> None:
+    """The first one was believed: the disk had not been detached, so it was restored once more after its use."""
+    _noted(folder, "r1", NOW, Phase.BEGUN, Phase.FINISHED)
+    (found,) = read_files(folder).marks[ROOT]
+    assert found.phase is Phase.FINISHED
+
+
+def test_a_run_after_the_clock_was_corrected_has_the_last_word(folder: Path) -> None:
+    """What the earlier run had finished hid that this one had died with a disk detached and its server off."""
+    _noted(folder, "r1", NOW + 7200, Phase.BEGUN, Phase.FINISHED)
+    _noted(folder, "r2", NOW, Phase.BEGUN, Phase.SUBMITTING)
+    (found,) = read_files(folder).marks[ROOT]
+    assert (found.run_id, found.phase) == ("r2", Phase.SUBMITTING)
+
+
 def test_no_folder_says_nothing(tmp_path: Path) -> None:
     assert read_files(tmp_path / "nowhere").marks == {}
 
