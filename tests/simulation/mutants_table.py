@@ -211,4 +211,11 @@ TABLE: tuple[Mutant, ...] = (
         "at = now",
         "tests/unit/run/test_journal.py",
     ),
+    Mutant(
+        "a mark in a file that was removed is as good as any",
+        f"{RUN}/journal.py",
+        "        if not os.fstat(self._file).st_nlink:\n",
+        "        if False:\n",
+        "tests/unit/run/test_journal.py",
+    ),
 )

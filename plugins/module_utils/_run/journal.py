@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -44,6 +45,7 @@ from .._restore.model import ErrorInfo, Failure
 from .._restore.outcome import begun_since
 from .._restore.steps import PASSING
 from .clock import Clock
+from .options import OptionError
 
 FILE_SUFFIX = ".jsonl"
 OPEN_TRIES = 3
@@ -278,22 +280,30 @@ class FileJournal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _flush_directory(self._path.parent)
             with _only_one(self._path.parent):
-                self._read_up_to = {path: path.stat().st_size for path in self._others()}
+                self._read_up_to = {path: _size(path) for path in self._others()}
                 self._not_before = {about: mark.at + 1 for about, mark in _newest_marks(self._others()).items()}
         except BlockingIOError:
             return _taken(anchor, f"{self._run_id}, another process of this controller")
         except OSError as error:
+            self.close()
             return _unwritable(self._path, error)
         return None
 
     def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None:
-        if not claim:
-            return self._append(holder, marks)
-        with _only_one(self._path.parent):
-            return self._taken(holder, marks) or self._append(holder, marks)
+        try:
+            if not claim:
+                self._append(holder, marks)
+                return None
+            with _only_one(self._path.parent):
+                taken = self._taken(holder, marks)
+                if taken is None:
+                    self._append(holder, marks)
+                return taken
+        except OSError as error:
+            return _unwritable(self._path, error)
 
     def _others(self) -> Iterator[Path]:
-        return (path for path in self._path.parent.glob(f"*{FILE_SUFFIX}") if path != self._path)
+        return (path for path in _files(self._path.parent) if path != self._path)
 
     def _taken(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> ErrorInfo | None:
         """Whether another run of this folder that is at work has an open mark for one of these, or any has written one
@@ -306,20 +316,18 @@ class FileJournal:
                 return begun_since(_run_of(path), f"{holder.kind} {holder.id}")
         return None
 
-    def _append(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> ErrorInfo | None:
+    def _append(self, holder: Holder, marks: Sequence[tuple[str, Mark]]) -> None:
         now = self._clock.now()
         lines = []
         for key, mark in marks:
             at = max(now, self._not_before.get(_about(holder, key), now))
             lines.append(json.dumps({"holder": str(holder), "key": key, "mark": encode(replace(mark, at=at))}))
         rest = "\n".join(["", *lines, ""]).encode()  # begins a new line: the last one may have been cut off by a crash
-        try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-            os.fsync(self._file)
-        except OSError as error:
-            return _unwritable(self._path, error)
-        return None
+        if not os.fstat(self._file).st_nlink:
+            raise OSError(errno.ENOENT, "it was removed")  # what is written now, nobody will ever read
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        os.fsync(self._file)
 
     def owner_in(self, holder: Holder, metadata: Mapping[str, str], since: float = 0.0) -> ErrorInfo | None:
         return None  # nobody else can hold the lock
@@ -342,10 +350,24 @@ class FileMarks:
 
 
 def read_files(directory: Path) -> FileMarks:
-    """Raises OSError if a file cannot be read. A line cut off by a crash was never acted on and is left out."""
-    paths = sorted(directory.glob(f"*{FILE_SUFFIX}")) if directory.is_dir() else []
-    at_work = frozenset(_run_of(path) for path in paths if _is_locked(path))
-    return FileMarks({about: (mark,) for about, mark in _newest_marks(paths).items()}, at_work)
+    """Raises OptionError if a file cannot be read. A line cut off by a crash was never acted on and is left out."""
+    try:
+        paths = _files(directory)
+        at_work = frozenset(_run_of(path) for path in paths if _is_locked(path))
+        return FileMarks({about: (mark,) for about, mark in _newest_marks(paths).items()}, at_work)
+    except OSError as error:
+        raise OptionError(
+            f"journal_dir: {error.filename or directory} cannot be read: {error.strerror}. It may say what an earlier"
+            " run has done, so make it readable; nothing else belongs into that folder"
+        ) from None
+
+
+def _files(directory: Path) -> list[Path]:
+    """Raises OSError for a folder that is there and cannot be read, in which `glob` would find nothing."""
+    try:
+        return sorted(path for path in directory.iterdir() if path.name.endswith(FILE_SUFFIX))
+    except FileNotFoundError:
+        return []
 
 
 def _newest_marks(paths: Iterable[Path]) -> dict[str, Mark]:
@@ -367,10 +389,21 @@ def _last_marks(path: Path, start: int = 0) -> dict[str, Mark]:
     return {about: mark for about, mark in _read_file(path, start) if mark is not None}
 
 
-def _read_file(path: Path, start: int = 0) -> Iterator[tuple[str, Mark | None]]:
-    with path.open("rb") as file:
-        file.seek(start)
-        return map(_read_line, file.read().decode(errors="replace").splitlines())
+def _read_file(path: Path, start: int = 0) -> Iterable[tuple[str, Mark | None]]:
+    """A file that was removed meanwhile says nothing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return map(_read_line, file.read().decode(errors="replace").splitlines())
+    except FileNotFoundError:
+        return ()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _read_line(line: str) -> tuple[str, Mark | None]:
@@ -403,11 +436,13 @@ def _only_one(directory: Path) -> Iterator[None]:
 
 
 def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
+    try:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
     return False
 
 
@@ -420,8 +455,9 @@ def _flush_directory(directory: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> ErrorInfo:
+    reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return ErrorInfo(
         Failure.REFUSED,
-        f"the journal {path} cannot be written: {error.strerror}",
-        remedy="Give a journal_dir that can be written, or use journal: cloud.",
+        f"the journal {path} cannot be written: {reason}",
+        remedy="Give a journal_dir that can be written, with nothing but journals in it, or use journal: cloud.",
     )

@@ -26,6 +26,7 @@ from .._restore.wishes import Terms, Wish
 from .clock import Clock
 from .driver import Driver, Line, keep_lease
 from .journal import CloudJournal, FileJournal, FileMarks, Journal, read_files
+from .options import OptionError
 from .survey import survey
 from .workers import Workers
 
@@ -66,14 +67,14 @@ class Shell:
 
 
 def resolve(api: Api, wishes: Sequence[Wish], terms: Terms, *, clock: Clock, journal_dir: Path | None = None) -> Plan:
-    """Targets to plan. Reads only. Raises CloudError where nothing can be known."""
+    """Targets to plan. Reads only. Raises CloudError, and OptionError, where nothing can be known."""
     return make_plan(wishes, terms, survey(api, wishes, terms, clock=clock, journal_dir=journal_dir))
 
 
 def recover(
     shell: Shell, approved_plan: Mapping[str, Any], options: RunOptions, *, dry_run: bool = False
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Carry a plan out and return its result and its diff. Raises NotReady, CloudError."""
+    """Carry a plan out and return its result and its diff. Raises NotReady, OptionError, CloudError."""
     known = _file_marks(options)
     plan = _check_again(shell, approved_plan, options)
     _approved(plan, options)
@@ -194,9 +195,12 @@ def _carry_out(
     )
     if failure := journal.open(_anchor(works)):
         raise NotReady(f"the run could not be announced, so nothing was changed: {failure}")
-    if _moved_on(plan, known, _file_marks(options)):
+    try:
+        if _moved_on(plan, known, _file_marks(options)):
+            raise NotReady("another process has worked on this plan since it was checked; run the same playbook again")
+    except (NotReady, OptionError):
         journal.close()
-        raise NotReady("another process has worked on this plan since it was checked; run the same playbook again")
+        raise
     driver = Driver(
         shell.api,
         clock=shell.clock,

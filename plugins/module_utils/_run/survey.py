@@ -42,7 +42,8 @@ def survey(
 
     Without `needs_servers`, marks that a disk may have left at servers are looked for only if ECS lets us.
 
-    Raises CloudError where nothing can be known: credentials, network, an API that does not exist here.
+    Raises CloudError where nothing can be known: credentials, network, an API that does not exist here; OptionError if
+    the journal cannot be read.
     """
     problems: list[Problem] = []
     volume_ids = [volume for wish in wishes for volume, _backup in wish.volumes]

@@ -22,7 +22,8 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark imp
     mark_key,
 )
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model import Failure
-from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal, read_files
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options import OptionError
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from simulation.cases import ARCHIVE, DB, Before, backup_id, disk_id, restores, server_id, world
 from simulation.world import START, Crash, World
@@ -243,6 +244,37 @@ def test_what_another_run_has_begun_since_is_no_claim_though_it_has_ended(tmp_pa
     assert waiting.write(holder, [(mark_key(disk_id(2)), mark)], claim=True) is None, "nobody else's"
     assert waiting.write(holder, [(mark_key(disk_id(2)), mark)], claim=True) is None, "its own by now"
     waiting.close()
+
+
+def test_a_folder_that_is_spoiled_in_the_middle_leaves_no_server_off(tmp_path: Path) -> None:
+    """The claim of the next server raised, which ended the run while the disks of the first one were detached."""
+    seen = world()
+    before = Before(seen)
+
+    def spoil(request: Any) -> None:
+        if request.path.endswith("/restore"):
+            (tmp_path / "x.jsonl").mkdir(exist_ok=True)
+
+    _after_each(seen, spoil)
+    result = seen.recover([DB, replace(ARCHIVE, wave=2)], journal_dir=tmp_path)
+    assert {name: target["state"] for name, target in result["targets"].items()} == {
+        "db01": "restored",
+        "archive": "failed",
+    }
+    assert "Is a directory" in result["targets"]["archive"]["msg"]
+    assert before.differences(seen) == []
+
+
+@pytest.mark.parametrize("wait_for", ["cloudvolumes/detail", backup_id(2)])
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, wait_for: str) -> None:
+    seen = world()
+    plan = seen.plan([DB], journal_dir=tmp_path).as_dict()
+    _after_each(seen, lambda r: (tmp_path / "x.jsonl").mkdir(exist_ok=True) if r.path.endswith(wait_for) else None)
+    with pytest.raises((NotReady, OptionError), match=r"x\.jsonl"):
+        seen.carry_out(plan, journal_dir=tmp_path)
+    assert restores(seen) == {}
+    (tmp_path / "x.jsonl").rmdir()
+    assert not read_files(tmp_path).at_work, "its lock is given back"
 
 
 def test_a_server_that_another_run_of_the_folder_did_meanwhile_is_left_alone(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal impo
     this_host,
     this_process,
 )
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options import OptionError
 from builders import DATA, LONE, NOW, ROOT, SERVER, mark
 
 HERE = Holder("server", SERVER)
@@ -586,6 +587,51 @@ def test_a_folder_that_cannot_be_written_is_told_with_the_next_step(tmp_path: Pa
     assert failure is not None
     assert (failure.kind, "cannot be written" in failure.message) == (Failure.REFUSED, True)
     assert "journal_dir" in failure.remedy
+
+
+def _directory(folder: Path) -> None:
+    (folder / "r0.jsonl").mkdir()
+
+
+def _gone(folder: Path) -> None:
+    (folder / "r1.jsonl").unlink()
+    folder.rmdir()
+
+
+@pytest.mark.parametrize(("spoil", "reason"), [(_directory, "Is a directory"), (_gone, "No such file")])
+def test_a_claim_whose_journals_cannot_be_read_is_refused(
+    kept: FileJournal, folder: Path, spoil: Callable[[Path], None], reason: str
+) -> None:
+    """It ended the whole run, with other servers off and their disks detached."""
+    spoil(folder)
+    failure = kept.write(HERE, [(mark_key(ROOT), mark())], claim=True)
+    assert failure is not None
+    assert (failure.kind, reason in failure.message) == (Failure.REFUSED, True)
+
+
+def test_a_mark_in_a_file_that_was_removed_is_not_written(kept: FileJournal, folder: Path) -> None:
+    (folder / "r1.jsonl").unlink()
+    failure = kept.write(HERE, [(mark_key(ROOT), mark(Phase.SUBMITTING))], claim=False)
+    assert failure is not None
+    assert "it was removed" in failure.message
+
+
+def test_a_file_that_vanishes_says_nothing(kept: FileJournal, folder: Path) -> None:
+    """Between the list of the folder and a look at the file; a link to nowhere looks the same."""
+    (folder / "r0.jsonl").symlink_to("nowhere")
+    assert kept.write(HERE, [(mark_key(ROOT), mark())], claim=True) is None
+    assert set(read_files(folder).marks) == {ROOT}
+    other = FileJournal(folder, "r2", Clock())
+    assert other.open(DISK) is None
+    other.close()
+
+
+def test_journals_that_cannot_be_read_are_refused_before_anything_is_done(kept: FileJournal, folder: Path) -> None:
+    _directory(folder)
+    with pytest.raises(OptionError, match=r"journal_dir: .*r0\.jsonl cannot be read: Is a directory"):
+        read_files(folder)
+    kept.close()
+    assert kept.open(HERE) is not None
 
 
 def test_a_failed_write_is_told(kept: FileJournal, monkeypatch: pytest.MonkeyPatch) -> None:
