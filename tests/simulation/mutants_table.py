@@ -218,4 +218,11 @@ TABLE: tuple[Mutant, ...] = (
         "        if False:\n",
         "tests/unit/run/test_journal.py",
     ),
+    Mutant(
+        "a module for one disk does not renew its lease",
+        f"{RUN}/single.py",
+        ", background=[keep_lease()]",
+        "",
+        "tests/unit/engine/test_meetings.py",
+    ),
 )

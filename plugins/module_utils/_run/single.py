@@ -23,7 +23,7 @@ from .._restore.planning import Plan, hss_standing, make_plan, map_children
 from .._restore.preflight import ERROR, Case, Limits, Problem, examine
 from .._restore.times import from_cloud, iso
 from .._restore.wishes import Terms, Wish
-from .driver import Driver
+from .driver import Driver, keep_lease
 from .journal import find_workers
 from .options import OptionError
 from .recovery import NotReady, Shell, make_journal
@@ -414,7 +414,7 @@ def _drive(shell: Shell, script: Script[None], rules: Rules, run_id: str, restor
         shell.api, clock=shell.clock, workers=shell.workers, journal=journal, tell=lambda line: shell.show(line.text)
     )
     try:
-        driver.run(Batch([[Part(script, lambda: False)]], width=1))
+        driver.run(Batch([[Part(script, lambda: False)]], width=1, background=[keep_lease()]))
         if journal is not None:
             journal.close()
     finally:

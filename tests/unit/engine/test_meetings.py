@@ -14,14 +14,19 @@ from typing import Any
 import pytest
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.commands import Holder
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark import (
+    LEASE_KEY,
+    LEASE_SECONDS,
     LONE_DISK_KEY,
     OWNER_KEY,
     Mark,
     Phase,
+    decode_lease,
     encode,
     mark_key,
 )
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model import Failure
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run import single
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal, read_files
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options import OptionError
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
@@ -502,6 +507,21 @@ def test_the_lease_is_returned_after_its_last_renewal() -> None:
     assert late, "no renewal was under way"
     lease = seen.cloud.world.disks[disk_id(3)].metadata["hwcloud_recovery_lease"]
     assert lease.endswith("||0")
+
+
+def test_a_module_that_restores_one_disk_renews_its_lease() -> None:
+    """It was good for three minutes; after that a second process with the same run_id was let in."""
+    seen = world(timing={"vbs_restore": 2000.0})
+    ages: list[float] = []
+
+    def look(_request: Any) -> None:
+        lease = decode_lease(seen.cloud.world.disks[disk_id(3)].metadata.get(LEASE_KEY))
+        ages.append(seen.clock.now() - lease.renewed_at if lease and lease.nonce else 0.0)
+
+    _after_each(seen, look)
+    wish = single.DiskWish(backup_id(3), disk_id(3), "r1")
+    assert single.restore_disk(seen.shell(), wish, Rules(), dry_run=False)["state"] == "restored"
+    assert max(ages) < LEASE_SECONDS / 2
 
 
 def test_a_run_that_was_superseded_does_not_write_over_the_marks_of_the_other() -> None:
