@@ -137,14 +137,14 @@ TABLE: tuple[Mutant, ...] = (
     Mutant(
         "a lease is not looked for right before the own one is written",
         f"{RUN}/journal.py",
-        "failure = self._see_lease(anchor, written=False) or self.renew()",
-        "failure = self.renew()",
+        "self._see_lease(written=False) or self._write_lease(self._owner.nonce, self._cloud_time())",
+        "self._write_lease(self._owner.nonce, self._cloud_time())",
         "tests/unit/run/test_journal.py",
     ),
     Mutant(
         "a lease is not read back",
         f"{RUN}/journal.py",
-        "            failure = self._see_lease(anchor, written=True)\n",
+        "            failure = self._see_lease(written=True)\n",
         "            failure = None\n",
         "tests/unit/run/test_journal.py",
     ),
@@ -224,5 +224,12 @@ TABLE: tuple[Mutant, ...] = (
         ", background=[keep_lease()]",
         "",
         "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
+        "the lease of another run is given back",
+        f"{RUN}/journal.py",
+        "if self._owner.anchor and self._see_lease(written=True) is None:",
+        "if self._owner.anchor:",
+        "tests/unit/run/test_journal.py",
     ),
 )

@@ -164,25 +164,26 @@ class CloudJournal:
         """
         self._owner = replace(self._owner, anchor=str(anchor))
         for tries_left in reversed(range(OPEN_TRIES)):
-            failure = self._take_lease(anchor)
+            failure = self._take_lease()
             if failure is None or failure.kind not in PASSING or not tries_left:
                 return failure
             self._clock.sleep(failure.retry_after_seconds or OPEN_PAUSE_SECONDS)
         return None
 
-    def _take_lease(self, anchor: Holder) -> ErrorInfo | None:
-        failure = self._see_lease(anchor, written=False) or self.renew()
+    def _take_lease(self) -> ErrorInfo | None:
+        failure = self.renew()
         if failure is None:
             self._clock.sleep(self._settle_seconds)
-            failure = self._see_lease(anchor, written=True)
+            failure = self._see_lease(written=True)
         return failure
 
-    def _see_lease(self, anchor: Holder, *, written: bool) -> ErrorInfo | None:
-        """Whether the lease that lies there is ours, or, before ours is written, keeps nobody away."""
+    def _see_lease(self, *, written: bool) -> ErrorInfo | None:
+        """Whether the lease that lies there is ours, or, if that may not be `written`, keeps nobody away."""
         try:
-            lease = _read_lease(self._api, str(anchor), {})
+            lease = _read_lease(self._api, self._owner.anchor, {})
         except CloudError as error:
             return error.info
+        anchor = _holder_of(self._owner.anchor)
         if lease is not None and lease.nonce == self._owner.nonce:
             return None
         if lease is not None and is_young(lease, self._cloud_time()) and (written or lease.run_id != self._take_over):
@@ -204,17 +205,22 @@ class CloudJournal:
         return _taken(holder, f"{owner.run_id} of {owner.host}")
 
     def renew(self) -> ErrorInfo | None:
-        return self._write_lease(self._owner.nonce, self._cloud_time())
+        """Not over the young lease of a run that has taken over: it would look dead to others."""
+        return self._see_lease(written=False) or self._write_lease(self._owner.nonce, self._cloud_time())
 
     def close(self) -> None:
-        """Give the lease back, so that the next run need not wait for it to grow old."""
-        if self._owner.anchor:
+        """Give the lease back, if it is still ours, so that the next run need not wait for it to grow old."""
+        if self._owner.anchor and self._see_lease(written=True) is None:
             self._write_lease("", 0.0)
 
     def _write_lease(self, nonce: str, renewed_at: float) -> ErrorInfo | None:
-        kind, _colon, name = self._owner.anchor.partition(":")
         lease = Lease(self._owner.run_id, self._owner.host, self._owner.process, nonce, renewed_at)
-        return _write_metadata(self._api, Holder(kind, name), {LEASE_KEY: encode_lease(lease)})
+        return _write_metadata(self._api, _holder_of(self._owner.anchor), {LEASE_KEY: encode_lease(lease)})
+
+
+def _holder_of(anchor: str) -> Holder:
+    kind, _colon, name = anchor.partition(":")
+    return Holder(kind, name)
 
 
 def find_workers(
@@ -242,8 +248,7 @@ def has_open_mark(metadata: Mapping[str, str]) -> bool:
 
 
 def _read_lease(api: Api, anchor: str, known: Mapping[Holder, Mapping[str, str]]) -> Lease | None:
-    kind, _colon, name = anchor.partition(":")
-    holder = Holder(kind, name)
+    holder = _holder_of(anchor)
     if holder in known:
         return decode_lease(known[holder].get(LEASE_KEY))
     try:

@@ -334,6 +334,28 @@ def test_a_young_lease_that_came_after_the_check_keeps_others_away(
     assert (cloud.holders[HERE] == before) is not opens, "what keeps a run away is not written over"
 
 
+@pytest.mark.parametrize("act", [CloudJournal.renew, CloudJournal.close])
+def test_a_run_that_was_superseded_leaves_the_lease_of_the_other(
+    cloud: Cloud, act: Callable[[CloudJournal], Any]
+) -> None:
+    """It wrote over it once a minute and emptied it at its end: a third run was let in beside the second."""
+    cloud.holders[HERE] = {}
+    first, second = (CloudJournal(cloud, "r1", Clock(now), settle_seconds=1.0) for now in (NOW, NOW + LEASE_SECONDS))  # type: ignore[arg-type]
+    assert [first.open(HERE), second.open(HERE)] == [None, None]
+    before = dict(cloud.holders[HERE])
+    act(first)
+    assert cloud.holders[HERE] == before
+
+
+def test_a_lease_that_a_restore_wiped_is_written_again(cloud: Cloud) -> None:
+    kept = CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
+    cloud.holders[DISK] = {}
+    kept.open(DISK)
+    before = dict(cloud.holders[DISK])
+    cloud.holders[DISK].clear()
+    assert (kept.renew(), cloud.holders[DISK].keys()) == (None, before.keys())
+
+
 def test_failures_are_returned(cloud: Cloud) -> None:
     cloud.refuses = DENIED
     kept = CloudJournal(cloud, "r1", Clock(), settle_seconds=1.0)  # type: ignore[arg-type]
