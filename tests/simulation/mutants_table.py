@@ -232,4 +232,25 @@ TABLE: tuple[Mutant, ...] = (
         "if self._owner.anchor:",
         "tests/unit/run/test_journal.py",
     ),
+    Mutant(
+        "a list may shrink while it is read",
+        f"{CLOUD}/paging.py",
+        "        if number and (moved or again):\n",
+        "        if number and again:\n",
+        "tests/unit/cloud/test_services.py",
+    ),
+    Mutant(
+        "a list may bring an item twice",
+        f"{CLOUD}/paging.py",
+        "        if number and (moved or again):\n",
+        "        if number and moved:\n",
+        "tests/unit/cloud/test_services.py",
+    ),
+    Mutant(
+        "a record on two pages of the task list is two records",
+        f"{CLOUD}/hss.py",
+        "        return records if before == last or not _on_two_pages(pages) else None\n",
+        "        return records\n",
+        "tests/unit/cloud/test_services.py",
+    ),
 )

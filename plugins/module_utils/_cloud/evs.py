@@ -95,11 +95,15 @@ def _page(api: Api, what: str, query: Mapping[str, object]) -> Page:
 def _all(
     api: Api, query: Mapping[str, object], *, what: str, first: Page | None = None, wanted: Iterable[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    """All pages by marker, which does not slip when disks come or go meanwhile, as an offset does."""
+    """All pages by marker, which does not slip when disks come or go meanwhile, as an offset does.
+
+    `first` is the first page, if it was just read.
+    """
+    known = [first] if first else []
 
     def fetch(seen: list[dict[str, Any]], number: int) -> Page:
         if number == 0:
-            return first or _page(api, what, query)
+            return known.pop() if known else _page(api, what, query)
         return _page(api, what, {**query, "marker": text(seen[-1].get("id"))})
 
     return collect(fetch, what=what, wanted=wanted)

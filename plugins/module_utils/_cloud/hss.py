@@ -9,16 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .._restore import times
-from .._restore.model import Accepted, Backup, ChildBackup, Failure, LogRecord
+from .._restore.model import Accepted, Backup, ChildBackup, LogRecord
 from .api import PROJECT, Api
-from .errors import fail
 from .fields import flag, items, listed, mapping, needed, nonsense, text, whole
-from .paging import Page, collect
+from .paging import Page, at_rest, collect
 
 RESTORE = ("hss", "RestoreDuplicationInfo")
 """The API whose rate limit counts this call. Its turn is taken before the look that guards the call."""
 _PAGE = 200
-_LOG_READINGS = 3
 _LOG_PAGES = 1000
 
 
@@ -88,40 +86,53 @@ def backups(api: Api, host_id: str, *, status: str = "") -> list[Backup]:
 def log(api: Api) -> list[LogRecord]:
     """The whole backup and restore task list, in the order in which it came.
 
-    Records have no id, and a restore is recognized by a record that was not there before. So a list that changed
-    between two of its pages is read again: one record seen twice would look like a new one.
+    Records have no id, and a restore is recognized by a record that was not there before: one record seen twice would
+    look like a new one. Where one has come and an old one has gone the total stays, but two pages hold the same record.
+    Two records may be alike, though: a list that is the same when it is read again did not change.
     """
-    for _reading in range(_LOG_READINGS):
-        records = _log_once(api)
-        if records is not None:
-            return records
-    raise fail(
-        Failure.BUSY,
-        "looking at the backup and restore task list of HSS: it changed while it was read",
-        remedy="Try again in a minute.",
-    )
-
-
-def _log_once(api: Api) -> list[LogRecord] | None:
     what = "looking at the backup and restore task list of HSS"
-    found: list[dict[str, Any]] = []
+    before: list[str] = []
+
+    def read() -> list[LogRecord] | None:
+        nonlocal before
+        pages = _log_pages(api, what)
+        if pages is None:
+            return None
+        records = [record for page in pages for record in page]
+        last, before = before, [record.identity for record in records]
+        return records if before == last or not _on_two_pages(pages) else None
+
+    return at_rest(read, what=what)
+
+
+def _log_pages(api: Api, what: str) -> list[list[LogRecord]] | None:
+    """None if the total changed between two pages."""
+    pages: list[list[LogRecord]] = []
     total: int | None = None
-    for number in range(_LOG_PAGES):
+    length = 0
+    while len(pages) < _LOG_PAGES:
         answer = api.get(
             "hss",
             ("v5", PROJECT, "ransomware", "backup", "operation-logs"),
-            query={**_enterprise(api), "offset": len(found), "limit": _PAGE},
+            query={**_enterprise(api), "offset": length, "limit": _PAGE},
             what=what,
             name="ListOperationLogs",
         )
-        page = listed(answer.json, "data_list", what=what, total="total_num")
+        page = [_record(item) for item in listed(answer.json, "data_list", what=what, total="total_num")]
         before, total = total, whole(answer.json.get("total_num"))
-        if (number and total != before) or (not page and len(found) < (total or 0)):
+        if (pages and total != before) or (not page and length < (total or 0)):
             return None
-        found += page
-        if not page or (total is not None and len(found) >= total):
+        pages.append(page)
+        length += len(page)
+        if not page or (total is not None and length >= total):
             break
-    return [_record(item) for item in found]
+    return pages
+
+
+def _on_two_pages(pages: list[list[LogRecord]]) -> bool:
+    """Whether a record is on more than one page. Its progress may differ from one to the other."""
+    on_each = [{record.identity for record in page} for page in pages]
+    return len(set().union(*on_each)) < sum(map(len, on_each))
 
 
 def _enterprise(api: Api) -> dict[str, object]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .._restore.model import Failure
 from .errors import fail
 from .fields import text
 
+T = TypeVar("T")
 _MOST_PAGES = 1000
+_READINGS = 3
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,51 @@ def collect(
     A service may give fewer items a page than asked for, so a short page is no end: only the total, an empty page, or
     one that brings nothing new (a service that does not page) is. With `wanted`, it also ends when all are found.
     """
-    missing = set(wanted)
-    stop_early = bool(missing)
+    names = frozenset(wanted)
+    return at_rest(lambda: _read(fetch, what, names, key), what=what)
+
+
+def at_rest(read: Callable[[], T | None], *, what: str) -> T:
+    """What is read once the list does not change meanwhile; `read` returns None if it did.
+
+    What comes or goes between two pages shifts the rest: something is read twice, or not at all. What is missing in a
+    list must not be taken for gone, nor what is there twice for new, so it is read again from the start.
+    """
+    for _reading in range(_READINGS):
+        found = read()
+        if found is not None:
+            return found
+    raise fail(Failure.BUSY, f"{what}: it changed while it was read", remedy="Try again in a minute.")
+
+
+def _read(
+    fetch: Callable[[list[dict[str, Any]], int], Page], what: str, wanted: frozenset[str], key: str
+) -> dict[str, dict[str, Any]] | None:
+    """None if the list changed between two pages."""
     found: dict[str, dict[str, Any]] = {}
     seen: list[dict[str, Any]] = []
+    total: int | None = None
     for number in range(_MOST_PAGES):
         page = fetch(seen, number)
-        new = {text(item.get(key)): item for item in page.items if text(item.get(key)) not in found}
-        new.pop("", None)
+        shown = {text(item.get(key)): item for item in page.items}
+        shown.pop("", None)
+        new = {name: item for name, item in shown.items() if name not in found}
         found.update(new)
+        if wanted and wanted <= found.keys():
+            return found
+        moved = None not in (total, page.total) and page.total != total
+        again = len(new) < len(shown) and (bool(new) or page.total is not None)
+        if number and (moved or again):
+            return None
+        total = page.total
         seen += page.items
-        missing -= new.keys()
-        if not page.items and page.total is not None and len(seen) < page.total:
+        if not page.items and total is not None and len(seen) < total:
             raise fail(
                 Failure.NONSENSE,
-                f"{what}: the list ends after {len(seen)} of {page.total}",
+                f"{what}: the list ends after {len(seen)} of {total}",
                 remedy="Try again; what is missing in a list must not be taken for gone.",
             )
-        if not new or (page.total is not None and len(seen) >= page.total) or (stop_early and not missing):
+        if not new or (total is not None and len(seen) >= total):
             return found
     raise fail(
         Failure.NONSENSE, f"{what}: the list has no end", remedy="Report this with the number of your resources."

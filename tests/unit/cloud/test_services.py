@@ -240,6 +240,48 @@ def test_a_list_that_does_not_page_ends() -> None:
     assert len(script.requests) == 2
 
 
+def _of_servers(*pages: tuple[int, list[int]]) -> Script:
+    """One answer a page: the count, and the numbers of the servers on it."""
+    return Script(*(reply({"count": count, "servers": [server_of(n) for n in numbers]}) for count, numbers in pages))
+
+
+SHIFTED = {
+    "one has gone": [(4, [0, 1]), (3, [3])],
+    "one has come": [(4, [0, 1]), (5, [1, 2])],
+    "one has come and one has gone": [(4, [0, 1]), (4, [1, 2])],
+    "one has come, and all that is left was read": [(3, [0, 1]), (3, [1])],
+}
+
+
+@pytest.mark.parametrize("first", SHIFTED.values(), ids=SHIFTED.keys())
+def test_a_list_that_changes_while_it_is_read_is_read_again(first: list[tuple[int, list[int]]]) -> None:
+    """Of a count that shrank it was believed that all had come: the marks of the server that slipped through counted
+    as gone."""
+    script = _of_servers(*first, (4, [0, 1]), (4, [2, 3]))
+    assert list(ecs.all_servers(make_api(script))) == [f"server-{number}" for number in range(4)]
+    assert len(script.requests) == 4
+
+
+def test_a_list_that_changes_is_not_read_again_if_all_that_is_wanted_was_seen() -> None:
+    script = _of_servers((5, [0, 1]), (6, [1, 2, 3]))
+    assert len(ecs.servers(make_api(script), [f"server-{number}" for number in range(4)])) == 4
+
+
+def test_disks_that_change_while_they_are_read_are_read_again_from_a_new_first_page() -> None:
+    def page(count: int, *numbers: int) -> transport.HttpResponse:
+        return reply({"count": count, "volumes": [disk_of(number) for number in range(*numbers)]})
+
+    script = Script(page(500, 300), page(499, 300, 499), page(499, 300), page(499, 300, 499))
+    ids = [f"disk-{number}" for number in range(100, 500)]
+    assert list(evs.disks(make_api(script), ids)) == ids[:-1]
+    assert len(script.requests) == 4
+
+
+def test_a_list_that_never_rests_is_busy() -> None:
+    script = _of_servers(*[(3, [0, 1]), (4, [1, 2])] * 3)
+    assert failure(ecs.all_servers, make_api(script)).info.kind is Failure.BUSY
+
+
 def test_a_list_without_end_is_an_error() -> None:
     def endless(request: transport.HttpRequest) -> transport.HttpResponse:
         return reply({"servers": [server_of(int(parse_qs(urlsplit(request.url).query)["offset"][0]))]})
@@ -662,6 +704,22 @@ def test_a_long_task_list() -> None:
 def test_a_task_list_that_changes_while_it_is_read_is_read_again() -> None:
     script = Script(*_pages((300, 0, 200), (301, 199, 300), (301, 0, 200), (301, 200, 301)))
     assert [one.host_id for one in hss.log(make_api(script))] == [f"h{n}" for n in range(301)]
+
+
+@pytest.mark.parametrize("progress", [40, 41])
+def test_a_task_list_that_turns_over_while_it_is_read_is_read_again(progress: int) -> None:
+    """One came and the oldest went, so the total stayed: what stood on both pages counted as new, and as the end of a
+    restore that hung."""
+    shifted = [record(199, process=progress), *(record(n) for n in range(200, 299))]
+    script = Script(
+        *_pages((300, 0, 200)), reply({"total_num": 300, "data_list": shifted}), *_pages((300, 0, 200), (300, 200, 300))
+    )
+    assert [one.host_id for one in hss.log(make_api(script))] == [f"h{n}" for n in range(300)]
+
+
+def test_two_records_that_are_alike_do_not_keep_the_task_list_from_being_read() -> None:
+    script = Script(*_pages((300, 0, 200), (300, 199, 299)) * 2)
+    assert len(hss.log(make_api(script))) == 300
 
 
 def test_a_task_list_that_never_rests_is_busy() -> None:
