@@ -253,4 +253,11 @@ TABLE: tuple[Mutant, ...] = (
         "        return records\n",
         "tests/unit/cloud/test_services.py",
     ),
+    Mutant(
+        "a server that HSS restores ends as the plan found it",
+        f"{RESTORE}/hss.py",
+        "    unit.found(server)\n",
+        "",
+        "tests/unit/engine/test_interrupted.py",
+    ),
 )

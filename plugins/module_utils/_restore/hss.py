@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from .commands import (
@@ -61,6 +61,10 @@ class HssUnit:
     was_running: bool
     restore: Restore
     group: str = ""
+    as_found: bool = False
+    """It is to be given back the power state that it is found in."""
+    remembered: bool = False
+    """That state is known from an earlier restore, which may have left the server off."""
     left: str = ""
     notes: list[str] = field(default_factory=list)
     error: ErrorInfo | None = None
@@ -68,6 +72,15 @@ class HssUnit:
     @property
     def restores(self) -> list[Restore]:
         return [self.restore]
+
+    def found(self, server: Server) -> None:
+        """Remember the power state. As found means now: hours may have passed since the plan was checked."""
+        if self.remembered:
+            return
+        self.was_running = not server.stopped
+        self.restore.mark = replace(self.restore.mark, was_running=self.was_running)
+        if self.as_found:
+            self.restore.power_on = self.was_running
 
 
 def digests(records: Iterable[LogRecord], host_id: str, backup_name: str) -> tuple[str, ...]:
@@ -111,7 +124,7 @@ def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
         if (yield TakeSlot(running=restore.standing is Standing.WATCH)):
             restore.begin((yield Now()))
             try:
-                yield from restore_server(restore, rules, hold_power=bool(unit.group) or not rules.start_servers)
+                yield from restore_server(unit, rules)
             except Stopped:
                 skip(restore, (yield Now()))
             except GiveUp as reason:
@@ -125,8 +138,9 @@ def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
     yield from _hand_over(unit, rules)
 
 
-def restore_server(restore: Restore, rules: Rules, *, hold_power: bool = False) -> Script[None]:
+def restore_server(unit: HssUnit, rules: Rules) -> Script[None]:
     """Submit, unless it runs or has ended already, and watch. Raises GiveUp for what was never accepted."""
+    restore = unit.restore
     if restore.standing not in (Standing.FRESH, Standing.FINISHED) and (
         failure := (yield from write_marks([restore], claim=True))
     ):
@@ -142,7 +156,7 @@ def restore_server(restore: Restore, rules: Rules, *, hold_power: bool = False) 
         before = unpack(restore.mark.job)
         had_ended = _ended(_new(restore, (yield Look(Thing.HSS_LOG)), before))
     else:
-        before = yield from _submit(restore, rules, deadline, hold_power)
+        before = yield from _submit(unit, rules, deadline)
     restore.handle = handle_of(restore, before, (yield Now()))
     if not rules.wait and not restore.doubt:
         restore.state = State.SUBMITTED
@@ -151,7 +165,7 @@ def restore_server(restore: Restore, rules: Rules, *, hold_power: bool = False) 
     if verdict is Verdict.UNKNOWN and restore.standing is Standing.WATCH and restore.target in rules.resubmit_unknown:
         yield Say("resubmit", restore.target, f"{restore.name}: unknown, submitted again as was asked for")
         restore.standing = Standing.SUBMIT
-        yield from restore_server(restore, rules, hold_power=hold_power)
+        yield from restore_server(unit, rules)
         return
     yield from conclude(restore, verdict, error)
     restore.changed = restore.changed and not had_ended
@@ -183,8 +197,10 @@ def follow_server(restore: Restore, rules: Rules) -> Script[None]:
     restore.changed = restore.changed and not had_ended
 
 
-def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -> Script[tuple[str, ...]]:
+def _submit(unit: HssUnit, rules: Rules, deadline: float) -> Script[tuple[str, ...]]:
     """Look, remember the list, ask. Returns what was in the list before; `restore.doubt` if the answer was lost."""
+    restore = unit.restore
+    hold_power = bool(unit.group) or not rules.start_servers
     before: tuple[str, ...] = ()
     while True:
         # HSS takes five of these calls a minute: the turn comes first, so that nothing seen before it has grown old
@@ -194,7 +210,7 @@ def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -
         looked_at = yield Now()
         backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
         records = yield Look(Thing.HSS_LOG)
-        obstacle = (yield from in_one_go(partial(_overtaken, restore))) or _obstacle(restore, backup, records)
+        obstacle = (yield from in_one_go(partial(_overtaken, unit))) or _obstacle(restore, backup, records)
         if obstacle is None:
             restore.backup_name = restore.backup_name or backup.name
             before = digests(records, restore.server_id, restore.backup_name)
@@ -220,12 +236,16 @@ def _submit(restore: Restore, rules: Rules, deadline: float, hold_power: bool) -
         yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
 
 
-def _overtaken(restore: Restore) -> Script[ErrorInfo | None]:
+def _overtaken(unit: HssUnit) -> Script[ErrorInfo | None]:
     """Until this run has marked the server, another one may have."""
+    restore = unit.restore
     if restore.holder is None or restore.mark.phase is not Phase.BEGUN or restore.unwritten:
         return None
     server = yield Look(Thing.SERVER, restore.server_id)
-    return server if isinstance(server, ErrorInfo) else overtaken(restore, server.metadata)
+    if isinstance(server, ErrorInfo):
+        return server
+    unit.found(server)
+    return overtaken(restore, server.metadata)
 
 
 def _obstacle(restore: Restore, backup: Backup | ErrorInfo, records: list[LogRecord] | ErrorInfo) -> ErrorInfo | None:

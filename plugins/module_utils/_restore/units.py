@@ -162,6 +162,7 @@ def _hss_unit(target: PlannedTarget, planned: PlannedRestore, run_id: str) -> Hs
     case = planned.case
     was_running = bool(case.server and case.server.status == "ACTIVE")
     before = case.mark if case.mark and (_begun(planned) or case.mark.phase is Phase.FAILED) else None
+    remembered = before is not None and before.was_running is not None
     if before is not None and before.was_running is not None:
         was_running = before.was_running  # a restore that failed may have left the server off
     mark = Mark(Phase.BEGUN, run_id, target.id, case.backup_id, server_id=case.server_id, was_running=was_running)
@@ -185,4 +186,13 @@ def _hss_unit(target: PlannedTarget, planned: PlannedRestore, run_id: str) -> Hs
         power_on=power_on,
     )
     name = case.server.name if case.server and case.server.name else case.server_id
-    return HssUnit(target.wish.name, case.server_id, name, was_running, restore, group=target.wish.group)
+    return HssUnit(
+        target=target.wish.name,
+        server_id=case.server_id,
+        server_name=name,
+        was_running=was_running,
+        restore=restore,
+        group=target.wish.group,
+        as_found=target.wish.power_on is None,
+        remembered=remembered,
+    )

@@ -409,6 +409,25 @@ def test_as_found_is_what_is_found_when_its_turn_comes() -> None:
     assert seen.cloud.world.servers[server_id(1)].status == "SHUTOFF"
 
 
+def test_a_whole_server_ends_as_it_is_found_when_its_turn_comes() -> None:
+    """It was started after the plan's check, hours before its wave, and left off: as found, it was said."""
+    seen = world()
+    seen.act("stop", server_id=server_id(2))
+    handle = seen.cloud.handle
+    started = []
+
+    def starting(service: str, request: Any) -> Any:
+        if not started and "cloudbackups" in request.path:  # the first wave is at work
+            started.append(seen.act("start", server_id=server_id(2)))
+        return handle(service, request)
+
+    seen.cloud.handle = starting  # type: ignore[method-assign]
+    result = seen.recover([ARCHIVE, FILES])
+    assert not result["failed"]
+    assert [(one["found"], one["left"]) for one in result["servers"]] == [("ACTIVE", "ACTIVE")]
+    assert seen.cloud.world.servers[server_id(2)].status == "ACTIVE"
+
+
 def test_a_second_incident_is_not_silently_skipped() -> None:
     seen = world()
     seen.recover([DB])
