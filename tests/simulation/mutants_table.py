@@ -172,8 +172,8 @@ TABLE: tuple[Mutant, ...] = (
     Mutant(
         "the first mark of an HSS restore that comes late is as good as any",
         f"{RESTORE}/hss.py",
-        "    if (yield Now()) - looked_at <= CONFIRMED_SECONDS:\n",
-        "    if True:\n",
+        "    if late and (yield from _may_be_restored(restore, before)):\n",
+        "    if False:\n",
         "tests/unit/engine/test_late_answers.py",
     ),
     Mutant(
@@ -259,5 +259,33 @@ TABLE: tuple[Mutant, ...] = (
         "    unit.found(server)\n",
         "",
         "tests/unit/engine/test_interrupted.py",
+    ),
+    Mutant(
+        "the first mark of an HSS restore may take thirty seconds",
+        f"{RESTORE}/hss.py",
+        "    late = (yield Now()) - looked_at > rules.settle_seconds\n",
+        "    late = (yield Now()) - looked_at > 30.0\n",
+        "tests/unit/engine/test_late_answers.py",
+    ),
+    Mutant(
+        "the first mark of an HSS restore is read back at once",
+        f"{RESTORE}/hss.py",
+        "        yield Pause(rules.settle_seconds)\n",
+        "        pass\n",
+        "tests/unit/engine/test_late_answers.py",
+    ),
+    Mutant(
+        "an HSS restore that was refused is asked for again when another run has done it",
+        f"{RESTORE}/hss.py",
+        "            if _new(restore, records, before):  # while",
+        "            if False:  # while",
+        "tests/unit/engine/test_late_answers.py",
+    ),
+    Mutant(
+        "an HSS restore that was refused denies that of another run",
+        f"{RESTORE}/hss.py",
+        "    if not (yield from _may_be_restored(restore, before)) and (",
+        "    if (",
+        "tests/unit/engine/test_late_answers.py",
     ),
 )

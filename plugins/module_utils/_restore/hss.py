@@ -200,38 +200,33 @@ def follow_server(restore: Restore, rules: Rules) -> Script[None]:
 def _submit(unit: HssUnit, rules: Rules, deadline: float) -> Script[tuple[str, ...]]:
     """Look, remember the list, ask. Returns what was in the list before; `restore.doubt` if the answer was lost."""
     restore = unit.restore
-    hold_power = bool(unit.group) or not rules.start_servers
     before: tuple[str, ...] = ()
+    announced = False
     while True:
         # HSS takes five of these calls a minute: the turn comes first, so that nothing seen before it has grown old
         yield TakeTurn(RestoreServer)
         if not (yield GoesOn()):
             raise Stopped
-        looked_at = yield Now()
         backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
         records = yield Look(Thing.HSS_LOG)
+        looked_at = yield Now()
         obstacle = (yield from in_one_go(partial(_overtaken, unit))) or _obstacle(restore, backup, records)
         if obstacle is None:
             restore.backup_name = restore.backup_name or backup.name
-            before = digests(records, restore.server_id, restore.backup_name)
+            if not announced:
+                before = digests(records, restore.server_id, restore.backup_name)
             if _runs_already(restore, backup, records):
-                yield Say("adopted", restore.target, f"{restore.name}: this restore runs already, waiting for it")
-                running = digests(open_records(records, restore.server_id), restore.server_id, restore.backup_name)
-                before = tuple((Counter(before) - Counter(running)).elements())
-                if restore.mark.phase is not Phase.SUBMITTING:
-                    failure = yield from move(restore, Phase.SUBMITTING, job=pack(before), claim=True)
-                    if failure is not None and failure.kind is Failure.TAKEN:
-                        raise GiveUp(failure)  # it is the restore of the run that works on the server
-                restore.adopted = restore.accepted = True
-                yield from move(restore, Phase.ACCEPTED)
-                return before
-            obstacle = yield from _ask(restore, before, looked_at, hold_power)
+                return (yield from _adopt(restore, records, before))
+            if _new(restore, records, before):  # while this one was refused, or waited to be asked again
+                raise GiveUp(_worked_on(restore))
+            if not announced:
+                obstacle = yield from _announce(restore, rules, before, looked_at)
+                announced = obstacle is None
+            obstacle = obstacle or (yield from _ask(unit, rules))
             if obstacle is None:
                 return before
         if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or (yield Now()) >= deadline:
-            if restore.mark.phase is Phase.SUBMITTING:
-                yield from _see_if_late(restore, before, looked_at)
-                yield from move(restore, Phase.BEGUN)
+            yield from _take_back(restore, before)
             raise GiveUp(obstacle)
         yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
 
@@ -269,15 +264,44 @@ def _runs_already(restore: Restore, backup: Backup, records: list[LogRecord]) ->
     return bool(opened) and backup.status in RESTORING and all(record.backup_name == backup.name for record in opened)
 
 
-def _ask(restore: Restore, before: tuple[str, ...], looked_at: float, hold_power: bool) -> Script[ErrorInfo | None]:
-    """Announce and submit. Returns the refusal; None if it was accepted, or may have been. Raises GiveUp."""
+def _adopt(restore: Restore, records: list[LogRecord], before: tuple[str, ...]) -> Script[tuple[str, ...]]:
+    """It runs already. Returns what was in the list before it was submitted. Raises GiveUp."""
+    yield Say("adopted", restore.target, f"{restore.name}: this restore runs already, waiting for it")
+    running = digests(open_records(records, restore.server_id), restore.server_id, restore.backup_name)
+    before = tuple((Counter(before) - Counter(running)).elements())
     if restore.mark.phase is not Phase.SUBMITTING:
-        if failure := (yield from announce([restore], job=pack(before), claim=True)):
-            return failure
-        yield from _see_if_late(restore, before, looked_at)
+        failure = yield from move(restore, Phase.SUBMITTING, job=pack(before), claim=True)
+        if failure is not None and failure.kind is Failure.TAKEN:
+            raise GiveUp(failure)  # it is the restore of the run that works on the server
+    restore.adopted = restore.accepted = True
+    yield from move(restore, Phase.ACCEPTED)
+    return before
+
+
+def _announce(restore: Restore, rules: Rules, before: tuple[str, ...], looked_at: float) -> Script[ErrorInfo | None]:
+    """Write `submitting`, and see that no other run works on the server. Returns why it is not written.
+
+    Whoever has claimed the server at the same moment has done so by the end of the pause, and one of us reads that. A
+    mark that took longer may stand in the place of that of a run that had read its own back by then. Raises GiveUp.
+    """
+    if restore.mark.phase is Phase.SUBMITTING:
+        return None
+    if failure := (yield from announce([restore], job=pack(before), claim=True)):
+        return failure
+    late = (yield Now()) - looked_at > rules.settle_seconds
+    if restore.holder is not None:
+        yield Pause(rules.settle_seconds)
+    if late and (yield from _may_be_restored(restore, before)):
+        raise GiveUp(_worked_on(restore))
+    return None
+
+
+def _ask(unit: HssUnit, rules: Rules) -> Script[ErrorInfo | None]:
+    """Submit. Returns the refusal; None if it was accepted, or may have been. Raises GiveUp."""
+    restore = unit.restore
     if failure := (yield from confirm_owner(restore)):
         return failure
-    power_on = restore.power_on and not hold_power
+    power_on = restore.power_on and not unit.group and rules.start_servers
     order = RestoreServer(restore.backup_id, restore.server_id or None, power_on, restore.mappings)
     answer: Accepted | ErrorInfo = yield order
     if isinstance(answer, Accepted):
@@ -292,13 +316,25 @@ def _ask(restore: Restore, before: tuple[str, ...], looked_at: float, hold_power
     return None
 
 
-def _see_if_late(restore: Restore, before: tuple[str, ...], looked_at: float) -> Script[None]:
-    """A first mark that took long may stand in the place of that of a run that has come and gone: its record tells."""
-    if (yield Now()) - looked_at <= CONFIRMED_SECONDS:
+def _take_back(restore: Restore, before: tuple[str, ...]) -> Script[None]:
+    """It was refused, so nothing was accepted. The mark must not deny what another run may do under it, though."""
+    if restore.mark.phase is not Phase.SUBMITTING or not restore.untouched:
         return
+    if not (yield from _may_be_restored(restore, before)) and (yield from still_ours([restore])):
+        yield from move(restore, Phase.BEGUN)
+
+
+def _may_be_restored(restore: Restore, before: tuple[str, ...]) -> Script[bool]:
+    """Whether the server is restored, or was since the list of before; also if that cannot be told."""
     records = yield Look(Thing.HSS_LOG)
-    if isinstance(records, ErrorInfo) or _new(restore, records, before):
-        raise GiveUp(changed_since(f"{restore.name} was worked on while its first mark was on its way"))
+    if isinstance(records, ErrorInfo) or open_records(records, restore.server_id) or _new(restore, records, before):
+        return True
+    backup: Backup | ErrorInfo = yield Look(Thing.HSS_BACKUP, restore.backup_id)
+    return isinstance(backup, ErrorInfo) or backup.status in RESTORING
+
+
+def _worked_on(restore: Restore) -> ErrorInfo:
+    return changed_since(f"{restore.name} was worked on while its first mark was on its way")
 
 
 def watch(

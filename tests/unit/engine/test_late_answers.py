@@ -20,10 +20,12 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark imp
     decode,
     encode,
 )
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from simulation.cases import ARCHIVE, FILES, disk_id, restores, server_id, world
 from simulation.world import World
-from simulator.messages import Request, Response
+from simulator.messages import Request, Response, answer
 
 HSS_BACKUP = "e0000000-0000-4000-8000-000000000022"
 """The newest clean one of the server `files01`."""
@@ -147,6 +149,87 @@ def test_a_server_that_another_run_restored_while_our_first_mark_was_on_its_way_
     seen.cloud.handle = handle  # type: ignore[method-assign]
     assert not seen.recover([FILES], terms={"run_id": plan["run_id"]})["failed"]
     assert (restores(seen), _hss_phase(seen)) == (ONCE, (plan["run_id"], "finished"))
+
+
+def _submitted_by_another_run(seen: World, handle: Handle, known: Request) -> None:
+    """It has claimed the server before, read its claim back, and submits."""
+    _taken_over(seen, Phase.ACCEPTED)
+    _restored_by_another_run(seen, handle, known)
+
+
+@pytest.mark.parametrize("next_run", ["a", "b"])
+def test_a_first_mark_that_is_ten_seconds_late_does_not_deny_what_another_run_has_submitted(next_run: str) -> None:
+    """Its own restore was refused, and `begun` went over `accepted` of the other: whichever run was started again
+    restored the server in use."""
+    seen = world()
+    plan = seen.plan([FILES], run_id="a").as_dict()
+    handle = seen.cloud.handle
+    late: list[Request] = []
+
+    def slow(service: str, request: Request) -> Response:
+        if not late and request.method == "POST" and HSS_KEY.encode() in request.body:
+            late.append(request)
+            _submitted_by_another_run(seen, handle, request)
+            seen.clock.sleep(10.0)
+        return handle(service, request)
+
+    seen.cloud.handle = slow  # type: ignore[method-assign]
+    target = seen.carry_out(plan)["targets"]["files01"]
+    assert (target["failed"], _hss_phase(seen)) == (True, ("a", "submitting"))
+    assert "was worked on while its first mark was on its way" in target["msg"]
+    seen.cloud.handle = handle  # type: ignore[method-assign]
+    seen.pass_time(3600.0)
+    if next_run == "a":
+        assert not seen.recover([FILES], terms={"run_id": "a"})["failed"]
+    else:
+        with pytest.raises(NotReady) as caught:
+            seen.recover([FILES], terms={"run_id": "b"})
+        assert "unfinished_run" in {problem.code for problem in caught.value.problems}
+    assert restores(seen) == ONCE
+
+
+def test_claims_of_the_same_moment_meet_before_either_submits() -> None:
+    """A claim was read back at once: one that had been looked for before it and came right after it was not seen."""
+    seen = world()
+    plan = seen.plan([FILES], run_id="a").as_dict()
+    handle = seen.cloud.handle
+    claimed: list[float] = []
+
+    def meeting(service: str, request: Request) -> Response:
+        if not claimed and request.method == "POST" and HSS_KEY.encode() in request.body:
+            claimed.append(seen.clock.now())
+        elif claimed and seen.clock.now() >= claimed[0] + 1.5 and _hss_phase(seen)[0] != "b":
+            _taken_over(seen, Phase.SUBMITTING)
+        return handle(service, request)
+
+    seen.cloud.handle = meeting  # type: ignore[method-assign]
+    target = seen.carry_out(plan)["targets"]["files01"]
+    assert "is worked on by another run now (b " in target["msg"]
+    assert (restores(seen), _hss_phase(seen)) == ({}, ("b", "submitting"))
+
+
+@pytest.mark.parametrize("code", ["HSS.0041", "BackupService.2010"])
+def test_a_restore_that_was_refused_for_another_ones_is_not_asked_for_again(code: str) -> None:
+    """`begun` denied the other one, or it was asked for again when that one had ended, over new data."""
+    seen = world(timing=QUICK, hss_log_lag_seconds=30.0)
+    plan = seen.plan([FILES]).as_dict()
+    handle = seen.cloud.handle
+    asked: list[Request] = []
+
+    def refusing(service: str, request: Request) -> Response:
+        if not request.path.endswith("/restore"):
+            return handle(service, request)
+        asked.append(request)
+        if len(asked) > 1:
+            return handle(service, request)
+        _restored_by_another_run(seen, handle, request)
+        return answer({"error_code": code, "error_msg": "the server is being restored"}, status=400)
+
+    seen.cloud.handle = refusing  # type: ignore[method-assign]
+    result = seen.carry_out(plan, rules=Rules(wait_interval_seconds=600.0))
+    assert (result["failed"], len(asked), _hss_phase(seen)) == (True, 1, (plan["run_id"], "submitting"))
+    seen.pass_time(3600.0)
+    assert restores(seen) == ONCE
 
 
 def test_a_first_mark_that_may_still_come_is_not_taken_back() -> None:
