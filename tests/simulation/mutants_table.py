@@ -288,4 +288,11 @@ TABLE: tuple[Mutant, ...] = (
         "    if (",
         "tests/unit/engine/test_late_answers.py",
     ),
+    Mutant(
+        "only a group's server is started after its restore by HSS",
+        f"{RESTORE}/hss.py",
+        "    if (own and not unit.group) or not (",
+        "    if not unit.group or not (",
+        "tests/unit/engine/test_regressions.py",
+    ),
 )

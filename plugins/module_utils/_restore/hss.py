@@ -395,31 +395,43 @@ def _verdict(records: list[LogRecord]) -> tuple[Verdict, ErrorInfo | None]:
 
 
 def _hand_over(unit: HssUnit, rules: Rules) -> Script[None]:
-    """In a group the server was held down: start it only if every member came back. Close the mark."""
+    """Start what has to be started, once every member of its group came back. Close the mark."""
     restore = unit.restore
-    restored = restore.state is State.RESTORED
-    if unit.group:
-        group_restored = yield Meet(unit.group, restored)
-        if restored and not group_restored:
-            unit.notes.append(
-                f"not every member of consistency group {unit.group} is restored, so no server of it is started"
-            )
-            restored = False
-        elif restored and restore.power_on and rules.start_servers:
-            try:
-                # the others of its group may have taken hours
-                guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
-                order, goal = StartServer(unit.server_id), started(unit.server_id)
-                yield from carry_out(order, goal, rules.step, guard=guard)
-            except GiveUp as reason:
-                restored = False
-                unit.error = reason.error
-                unit.notes.append(f"the server could not be started: {reason.error}")
-    if restored and restore.mark.phase is Phase.RESTORED and (not unit.group or (yield from still_ours([restore]))):
-        yield from move(restore, Phase.FINISHED)
+    restored = restore.state is State.RESTORED and unit.error is None
+    group_restored = (yield Meet(unit.group, restored)) if unit.group else True
+    if restored and not group_restored:
+        unit.notes.append(
+            f"not every member of consistency group {unit.group} is restored, so no server of it is started"
+        )
+    finished = restored and group_restored and (yield from _start(unit, rules))
+    yield from _close(unit, finished=finished)
     server = yield Look(Thing.SERVER, unit.server_id)
     if isinstance(server, Server):
         unit.left = server.status
+
+
+def _start(unit: HssUnit, rules: Rules) -> Script[bool]:
+    """True unless it could not be started. A restore of this run's own, without a group, has powered the server on."""
+    restore = unit.restore
+    own = restore.standing in (Standing.FRESH, Standing.SUBMIT) and not restore.adopted
+    if (own and not unit.group) or not (restore.power_on and rules.start_servers):
+        return True
+    try:
+        # the others of its group may have taken hours
+        guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
+        yield from carry_out(StartServer(unit.server_id), started(unit.server_id), rules.step, guard=guard)
+    except GiveUp as reason:
+        unit.error = reason.error
+        unit.notes.append(f"the server could not be started: {reason.error}")
+        return False
+    return True
+
+
+def _close(unit: HssUnit, *, finished: bool) -> Script[None]:
+    restore = unit.restore
+    finished = finished and restore.mark.phase is Phase.RESTORED
+    if finished and (not unit.group or (yield from still_ours([restore]))):
+        yield from move(restore, Phase.FINISHED)
 
 
 def handle_of(restore: Restore, before: tuple[str, ...] | None, submitted_at: float) -> dict[str, object]:

@@ -209,6 +209,18 @@ def test_a_server_that_a_failed_restore_left_off_is_started_by_the_next_run() ->
     assert before.differences(seen) == []
 
 
+def test_a_server_that_was_held_down_for_its_group_is_started_by_a_run_without_it() -> None:
+    """Only members of a group were started, so it stayed off: restored and finished, it was said."""
+    seen = world(restore_outcome={disk_id(3): "fail_available"})
+    alone = replace(FILES, wave=1)
+    members = [replace(alone, group="g"), replace(ARCHIVE, group="g")]
+    assert seen.recover(members, terms={"run_id": "r1"})["summary"] == {"failed": 1, "restored": 1}
+    assert seen.cloud.world.servers[server_id(2)].status == "SHUTOFF"
+    result = seen.recover([alone], terms={"run_id": "r1"})
+    assert (result["failed"], result["summary"]) == (False, {"restored": 1})
+    assert [one["left"] for one in result["servers"]] == ["ACTIVE"]
+
+
 def test_a_superseded_run_attaches_nothing_even_if_all_was_restored_before() -> None:
     seen = world()
     handle = seen.cloud.handle
