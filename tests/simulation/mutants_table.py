@@ -295,4 +295,11 @@ TABLE: tuple[Mutant, ...] = (
         "    if not unit.group or not (",
         "tests/unit/engine/test_regressions.py",
     ),
+    Mutant(
+        "a server whose last mark is missing is a success",
+        f"{RESTORE}/hss.py",
+        "    if failure is not None:\n        restore.error",
+        "    if False:\n        restore.error",
+        "tests/unit/engine/test_regressions.py",
+    ),
 )

@@ -428,10 +428,20 @@ def _start(unit: HssUnit, rules: Rules) -> Script[bool]:
 
 
 def _close(unit: HssUnit, *, finished: bool) -> Script[None]:
+    """Write the last mark. Without it a run months later would go on with this restore, and do nothing."""
     restore = unit.restore
+    failure: ErrorInfo | None = None
     finished = finished and restore.mark.phase is Phase.RESTORED
     if finished and (not unit.group or (yield from still_ours([restore]))):
-        yield from move(restore, Phase.FINISHED)
+        failure = yield from move(restore, Phase.FINISHED)
+    elif restore.state is State.RESTORED and restore.unwritten and (yield from still_ours([restore])):
+        failure = yield from write_marks([restore])
+        restore.unwritten = failure is not None
+    if failure is not None:
+        restore.error = replace(failure, message=_UNMARKED.format(restore.name, failure.message))
+
+
+_UNMARKED = "{} is restored, but that could not be written down, so the next run would take it for unfinished: {}"
 
 
 def handle_of(restore: Restore, before: tuple[str, ...] | None, submitted_at: float) -> dict[str, object]:

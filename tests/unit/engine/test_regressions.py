@@ -221,6 +221,17 @@ def test_a_server_that_was_held_down_for_its_group_is_started_by_a_run_without_i
     assert [one["left"] for one in result["servers"]] == ["ACTIVE"]
 
 
+@pytest.mark.parametrize(("phase", "group"), [("finished", ""), ("restored", "g")])
+def test_a_server_whose_last_mark_was_refused_is_an_error(phase: str, group: str) -> None:
+    """A run of months later went on with that restore: restored, it said, and left the encrypted data there."""
+    seen = world(restore_outcome={disk_id(3): "fail_available"})
+    _fault_when(seen, lambda request: _writes_mark(request, phase, of=HSS_KEY), REFUSED, times=9)
+    wishes = [replace(FILES, wave=1, group=group), replace(ARCHIVE, group=group)]
+    target = seen.recover(wishes if group else wishes[:1])["targets"]["files01"]
+    assert (target["state"], target["failed"]) == ("restored", True)
+    assert f"server {server_id(2)} is restored, but that could not be written down" in target["msg"]
+
+
 def test_a_superseded_run_attaches_nothing_even_if_all_was_restored_before() -> None:
     seen = world()
     handle = seen.cloud.handle

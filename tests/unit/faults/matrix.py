@@ -113,7 +113,8 @@ OFF = Ends("OFF", "restored")
 UNSEEN = Ends("OFF", "restored", as_found=True)
 """The server runs, but that could not be seen."""
 UNWRITTEN = Ends("OFF", "restored", as_found=True, says="mark .* could not be written")
-"""It is restored, but who runs the playbook again would restore it once more: so it is told as a failure."""
+"""It is restored, but who runs the playbook again would restore it once more, or, months later, believe that restore
+to be the one that is wanted: so it is told as a failure."""
 UNCLOSED = Ends("OFF", "restored", as_found=True, says="still counts as unfinished")
 """All is as it should be, but the next incident would be taken for the end of this one."""
 DOUBTFUL = Ends("OFF", "unknown")
@@ -220,7 +221,7 @@ PLACES: tuple[Place, ...] = (
     Place("mark it accepted", "files01", (_SUBMIT_F, _MARK_F), RETRIED, RETRIED),
     Place("the list", "files01", (_SUBMIT_F, _LOG), RETRIED, RETRIED, _DENIED),
     Place("mark it restored", "files01", (_SUBMIT_F, _MARK_F, _MARK_F), RETRIED, RETRIED),
-    Place("mark it finished", "files01", (_SUBMIT_F, _MARK_F, _MARK_F, _MARK_F), RETRIED, RETRIED),
+    Place("mark it finished", "files01", (_SUBMIT_F, _MARK_F, _MARK_F, _MARK_F), UNWRITTEN, RETRIED),
     Place("see what is left", "files01", (_SUBMIT_F, _SERVER_F), RETRIED, RETRIED),
 )
 # fmt: on
@@ -232,7 +233,6 @@ HELD = Ends("OFF", "failed")
 """Nothing was submitted, but what was stopped or detached for it could not be brought back either."""
 LATE = Ends("OFF", "timed_out", says="may still run")
 LATE_LONE = replace(LATE, name="UNKNOWN", as_found=True)
-NOTED = replace(RETRIED, says="mark .* could not be written")
 
 LASTING_FAULTS = {"no": refusal(400), "later": FAULTS["later"]["429"], "gone": refusal(503)} | {
     "done": {"phase": "after", "action": {"drop": True}}
@@ -275,7 +275,7 @@ LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     ("files01", "the list before", BACK, BACK, BACK, BACK),
     ("files01", "mark it submitting", BACK, BACK, BACK, BACK),
     ("files01", "restore the server", BACK, BACK, ASK, RETRIED),
-    ("files01", "mark it accepted", NOTED, NOTED, NOTED, NOTED),
+    ("files01", "mark it accepted", UNWRITTEN, UNWRITTEN, UNWRITTEN, UNWRITTEN),
     ("files01", "the list", LATE_LONE, LATE_LONE, LATE_LONE, LATE_LONE),
 )
 # fmt: on
