@@ -302,4 +302,11 @@ TABLE: tuple[Mutant, ...] = (
         "    if False:\n        restore.error",
         "tests/unit/engine/test_regressions.py",
     ),
+    Mutant(
+        "an older mark at a server counts as brought back by a backup",
+        f"{RESTORE}/outcome.py",
+        "came_back = not restore.server_id and now",
+        "came_back = now",
+        "tests/unit/restore/test_outcome.py",
+    ),
 )

@@ -325,11 +325,13 @@ def _moved_on(restore: Restore, closing: bool) -> bool:
 def overtaken(restore: Restore, metadata: Mapping[str, str]) -> ErrorInfo | None:
     """Whether another run has marked it since the plan was checked: hours may pass before its turn comes.
 
-    A mark that is older than the one seen then came out of the backup, with the disk's metadata.
+    A disk's own mark that is older than the one seen then came out of the backup, with the disk's metadata. At a server
+    no restore brings a mark back, so there an older one was written by a clock that is wrong.
     """
     text = metadata.get(restore.key, "")
     now, before = decode(text), decode(restore.seen)
-    if now is None or text == restore.seen or (before is not None and now.at < before.at):
+    came_back = not restore.server_id and now is not None and before is not None and now.at < before.at
+    if now is None or text == restore.seen or came_back:
         return None
     return begun_since(now.run_id, restore.name)
 

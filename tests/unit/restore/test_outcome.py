@@ -16,7 +16,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.commands
     Script,
     WriteMarks,
 )
-from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark import Phase, Standing, mark_key
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark import Phase, Standing, encode, mark_key
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model import ErrorInfo, Failure
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import (
     MARK_PATIENCE_SECONDS,
@@ -24,9 +24,10 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome 
     Restore,
     State,
     announce,
+    overtaken,
     record,
 )
-from builders import DATA, PLACES, ROOT, SERVER, backup_id, mark
+from builders import DATA, NOW, PLACES, ROOT, SERVER, backup_id, mark
 
 HERE = Holder("server", SERVER)
 REFUSED = ErrorInfo(Failure.REFUSED, "no")
@@ -85,6 +86,20 @@ def restore(phase: Phase = Phase.BEGUN, volume_id: str = ROOT, **changes: Any) -
 
 def both(phase: Phase = Phase.BEGUN, **changes: Any) -> list[Restore]:
     return [restore(phase, volume_id, **changes) for volume_id in (ROOT, DATA)]
+
+
+# -- another run since the check ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("server_id", "taken"), [(SERVER, True), ("", False)])
+def test_an_older_mark_of_another_run_counts_unless_a_backup_can_have_brought_it_back(
+    server_id: str, *, taken: bool
+) -> None:
+    """With wrong clocks the mark that another run had left at a server meanwhile was taken for one out of a backup."""
+    seen = encode(mark(Phase.FAILED, run_id="r1", at=NOW))
+    now = encode(mark(Phase.FINISHED, run_id="r2", at=NOW - 3600))
+    stranger = overtaken(restore(server_id=server_id, seen=seen), {mark_key(ROOT): now})
+    assert (stranger is not None) is taken
 
 
 # -- before the submit -------------------------------------------------------------------------------------------------
