@@ -56,12 +56,17 @@ attributes:
     details: Shows what the disk holds, as far as a mark tells, and which backup it gets.
   idempotent:
     support: partial
-    details: With O(run_id) a restore is done once. Without it each task restores again.
+    details: With O(run_id) and O(wait=true) a restore is done once. Without O(run_id) each task restores again.
 notes:
   - A restore overwrites the whole disk. It cannot be cancelled or undone.
   - Without O(run_id) this module restores each time it runs. A restore that is found running is waited for instead of
     being refused, if it is certainly this one, that is if this backup and this disk are the only ones of the project
     that are being restored.
+  - With O(run_id) and O(wait=false), nobody writes down that the restore has ended, also not a task that waits with
+    O(handle). A cloud that replaces the disk's metadata by that of the backup removes what was written before, and the
+    same O(run_id) then restores the disk again, whatever was written to it since. So wait for the end with O(run_id),
+    or run the same task again with O(wait=true) and without O(handle) before the disk is attached. It goes on with the
+    restore, or does it once more while the disk is detached, and writes down that it has ended.
   - If the cloud's answer to the restore is lost, the module looks at disk and backup. It goes on with the restore if
     that runs. If nothing can be seen of it, it asks again with O(run_id), because its marks prove that nobody used
     the disk meanwhile; without O(run_id) it fails with RV(state=unknown).

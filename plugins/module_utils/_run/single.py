@@ -32,6 +32,11 @@ from .survey import survey
 NO_RUN = "-"
 """No run id that a user can give: marks of any run are then another run's, and finished ones count for nothing."""
 
+_NOT_REMEMBERED = (
+    "that it ended is written down only by a task that waits for it with run_id: run this one again with wait: true and"
+    " without a handle before the disk is used; else the same run_id may restore it once more"
+)
+
 
 @dataclass(frozen=True)
 class DiskWish:
@@ -97,6 +102,8 @@ def restore_disk(shell: Shell, wish: DiskWish, rules: Rules, *, dry_run: bool) -
         return {**_outcome(restore), "state": State.PLANNED.value, "changed": True, "diff": diff}
     unit = DiskUnit(wish.volume_id, restore)
     _drive(shell, recover_disk(unit, rules), rules, wish.run_id, restore)
+    if restore.state is State.SUBMITTED and wish.run_id:
+        restore.notes.append(_NOT_REMEMBERED)
     return {**_outcome(restore), "diff": diff}
 
 

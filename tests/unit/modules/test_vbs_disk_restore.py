@@ -54,6 +54,18 @@ def test_a_run_id_makes_it_once(metadata: str) -> None:
     assert stage.restores() == 3
 
 
+@pytest.mark.parametrize("metadata", ["keep", "replace"])
+def test_a_run_that_did_not_wait_is_told_how_it_is_remembered(metadata: str) -> None:
+    """Nobody wrote down that it had ended, so the same run_id restored the disk again after its use."""
+    stage = Stage(world(restore_metadata=metadata))
+    started = stage.run(vbs_disk_restore, **THIS, run_id="incident-1", wait=False)
+    assert "run this one again with wait: true" in started["notes"][0]
+    assert stage.run(vbs_disk_restore, **THIS, run_id="incident-1")["state"] == "restored"
+    assert stage.run(vbs_disk_restore, **THIS, run_id="incident-1")["state"] == "already_restored"
+    assert stage.restores() == 1
+    assert stage.run(vbs_disk_restore, **THIS, wait=False)["notes"] == [], "without a run nothing is remembered"
+
+
 @pytest.mark.parametrize("run_id", [None, "incident-1"])
 def test_check_mode_tells_and_writes_nothing(stage: Stage, run_id: str | None) -> None:
     result = stage.run(vbs_disk_restore, **THIS, run_id=run_id, check_mode=True)
