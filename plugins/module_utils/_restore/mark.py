@@ -289,6 +289,12 @@ def marks_at(server: Server) -> Iterator[tuple[str, Mark]]:
             yield (key if key == HSS_KEY else key.removeprefix(PREFIX)), mark
 
 
+def says_nothing(key: str, text: str) -> bool:
+    """Whether a mark is there and cannot be read: cut or changed by other tools, or of a later version."""
+    is_mark = key.startswith(PREFIX) and key not in (PREFIX, OWNER_KEY, LEASE_KEY)
+    return is_mark and bool(text) and decode(text) is None
+
+
 def place(mark: Mark, disk: Disk) -> Place:
     """Where the disk is, seen from its mark. Without a recorded attachment id a disk in use counts as used."""
     if disk.status == "restoring-backup":

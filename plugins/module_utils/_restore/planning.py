@@ -15,10 +15,7 @@ from typing import Any
 from . import points
 from .mark import (
     HSS_KEY,
-    LEASE_KEY,
     LONE_DISK_KEY,
-    OWNER_KEY,
-    PREFIX,
     Mark,
     Phase,
     Place,
@@ -27,6 +24,7 @@ from .mark import (
     mark_key,
     marks_at,
     place,
+    says_nothing,
     standing,
 )
 from .model import Backup, Disk, Server
@@ -309,7 +307,7 @@ class _Marks:
 def _unreadable(wishes: Iterable[Wish], survey: Survey) -> Iterator[Problem]:
     """Marks that are there and say nothing: cut or changed by other tools, or of a later version of this collection."""
     at_servers = [
-        (s, key) for s in survey.servers.values() for key, text in s.metadata.items() if _says_nothing(key, text)
+        (s, key) for s in survey.servers.values() for key, text in s.metadata.items() if says_nothing(key, text)
     ]
     for wish in wishes:
         keys = {mark_key(volume_id) for volume_id, _backup in wish.volumes}
@@ -318,13 +316,8 @@ def _unreadable(wishes: Iterable[Wish], survey: Survey) -> Iterator[Problem]:
                 yield _cannot_be_read(wish, f"server {server.id}", key)
         for volume_id, _backup in wish.volumes:
             disk = survey.disks.get(volume_id)
-            if disk is not None and _says_nothing(LONE_DISK_KEY, disk.metadata.get(LONE_DISK_KEY, "")):
+            if disk is not None and says_nothing(LONE_DISK_KEY, disk.metadata.get(LONE_DISK_KEY, "")):
                 yield _cannot_be_read(wish, f"disk {volume_id}", LONE_DISK_KEY)
-
-
-def _says_nothing(key: str, text: str) -> bool:
-    is_mark = key.startswith(PREFIX) and key not in (OWNER_KEY, LEASE_KEY)
-    return is_mark and bool(text) and decode(text) is None
 
 
 def _cannot_be_read(wish: Wish, holder: str, key: str) -> Problem:

@@ -14,7 +14,18 @@ from .._cloud.api import Api
 from .._cloud.errors import CloudError
 from .._restore import points
 from .._restore.commands import Holder
-from .._restore.mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing, decode, marks_at, standing
+from .._restore.mark import (
+    HSS_KEY,
+    LONE_DISK_KEY,
+    Mark,
+    Phase,
+    Standing,
+    decode,
+    mark_key,
+    marks_at,
+    says_nothing,
+    standing,
+)
 from .._restore.model import Backup, Disk, Failure, Server
 from .._restore.planning import Survey, hss_standing
 from .._restore.preflight import ERROR, Problem
@@ -101,7 +112,11 @@ def _bear_marks(servers: Iterable[Server], disks: Mapping[str, Disk], run_id: st
     for volume_id, mark in found:
         if mark.phase is Phase.FINISHED:
             over[volume_id] = max(mark.at, over.get(volume_id, 0.0))
-    return {m.server_id for volume_id, m in found if m.run_id == run_id or m.at >= over.get(volume_id, 0.0)}
+    counting = {m.server_id for volume_id, m in found if m.run_id == run_id or m.at >= over.get(volume_id, 0.0)}
+    keys = {mark_key(volume_id) for volume_id in disks}
+    return counting | {
+        s.id for s in servers if any(says_nothing(key, s.metadata[key]) for key in keys & s.metadata.keys())
+    }
 
 
 # -- restore points ----------------------------------------------------------------------------------------------------
