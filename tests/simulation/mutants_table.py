@@ -309,4 +309,11 @@ TABLE: tuple[Mutant, ...] = (
         "came_back = now",
         "tests/unit/restore/test_outcome.py",
     ),
+    Mutant(
+        "an HSS restore that was begun is taken over without a look",
+        f"{RESTORE}/hss.py",
+        "    return (yield from in_one_go(partial(_overtaken, unit))) or (yield from write_marks(",
+        "    return (yield from write_marks(",
+        "tests/unit/engine/test_regressions.py",
+    ),
 )

@@ -120,8 +120,9 @@ def unpack(packed: str) -> tuple[str, ...] | None:
 def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
     """Restore one server and see how it ends. Leaves the outcome in the unit; never raises."""
     restore = unit.restore
-    if (yield Admit(1, running=restore.standing is Standing.WATCH)):
-        if (yield TakeSlot(running=restore.standing is Standing.WATCH)):
+    begun = restore.standing in _BEGUN  # what is begun is ended, also when the run is being stopped
+    if (yield Admit(1, running=begun)):
+        if (yield TakeSlot(running=begun)):
             restore.begin((yield Now()))
             try:
                 yield from restore_server(unit, rules)
@@ -129,6 +130,8 @@ def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
                 skip(restore, (yield Now()))
             except GiveUp as reason:
                 restore.abandon((yield Now()), reason.error)
+                if restore.state is State.RESTORED:  # before, and by whom it is handed over is another's to say
+                    unit.error = reason.error
                 if restore.state is State.UNKNOWN and restore.handle is None:
                     restore.handle = handle_of(restore, unpack(restore.mark.job), (yield Now()))
             yield FreeSlot(good=restore.state in (State.RESTORED, State.SUBMITTED))
@@ -141,10 +144,8 @@ def recover_hss(unit: HssUnit, rules: Rules) -> Script[None]:
 def restore_server(unit: HssUnit, rules: Rules) -> Script[None]:
     """Submit, unless it runs or has ended already, and watch. Raises GiveUp for what was never accepted."""
     restore = unit.restore
-    if restore.standing not in (Standing.FRESH, Standing.FINISHED) and (
-        failure := (yield from write_marks([restore], claim=True))
-    ):
-        raise GiveUp(failure)  # what an earlier process began could not be taken over
+    if restore.standing in _BEGUN and (failure := (yield from _take_over(unit))):
+        raise GiveUp(failure)
     if not restore.to_submit:
         restore.end(State.RESTORED, (yield Now()))
         return
@@ -175,6 +176,7 @@ def restore_server(unit: HssUnit, rules: Rules) -> Script[None]:
             yield from move(restore, _PHASES[verdict])
 
 
+_BEGUN = (Standing.WATCH, Standing.ATTACH)
 _PHASES = {Verdict.RESTORED: Phase.RESTORED, Verdict.FAILED: Phase.FAILED}
 
 
@@ -197,6 +199,11 @@ def follow_server(restore: Restore, rules: Rules) -> Script[None]:
     restore.changed = restore.changed and not had_ended
 
 
+def _take_over(unit: HssUnit) -> Script[ErrorInfo | None]:
+    """Go on with what an earlier process began. Returns why it could not be taken over."""
+    return (yield from in_one_go(partial(_overtaken, unit))) or (yield from write_marks([unit.restore], claim=True))
+
+
 def _submit(unit: HssUnit, rules: Rules, deadline: float) -> Script[tuple[str, ...]]:
     """Look, remember the list, ask. Returns what was in the list before; `restore.doubt` if the answer was lost."""
     restore = unit.restore
@@ -210,7 +217,7 @@ def _submit(unit: HssUnit, rules: Rules, deadline: float) -> Script[tuple[str, .
         backup = yield Look(Thing.HSS_BACKUP, restore.backup_id)
         records = yield Look(Thing.HSS_LOG)
         looked_at = yield Now()
-        obstacle = (yield from in_one_go(partial(_overtaken, unit))) or _obstacle(restore, backup, records)
+        obstacle = (yield from in_one_go(partial(_look_again, unit))) or _obstacle(restore, backup, records)
         if obstacle is None:
             restore.backup_name = restore.backup_name or backup.name
             if not announced:
@@ -231,15 +238,22 @@ def _submit(unit: HssUnit, rules: Rules, deadline: float) -> Script[tuple[str, .
         yield Pause(obstacle.retry_after_seconds or rules.wait_interval_seconds)
 
 
-def _overtaken(unit: HssUnit) -> Script[ErrorInfo | None]:
+def _look_again(unit: HssUnit) -> Script[ErrorInfo | None]:
     """Until this run has marked the server, another one may have."""
+    if unit.restore.mark.phase is not Phase.BEGUN or unit.restore.unwritten:
+        return None
+    return (yield from _overtaken(unit))
+
+
+def _overtaken(unit: HssUnit) -> Script[ErrorInfo | None]:
     restore = unit.restore
-    if restore.holder is None or restore.mark.phase is not Phase.BEGUN or restore.unwritten:
+    if restore.holder is None:
         return None
     server = yield Look(Thing.SERVER, restore.server_id)
     if isinstance(server, ErrorInfo):
         return server
-    unit.found(server)
+    if restore.standing is Standing.FRESH:
+        unit.found(server)
     return overtaken(restore, server.metadata)
 
 

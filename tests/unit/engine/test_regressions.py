@@ -38,6 +38,8 @@ from simulation.world import START, Crash, World
 
 LEASE_IS_OLD = 200.0
 A_DAY = 86400.0
+FILES_BACKUP = "e0000000-0000-4000-8000-000000000022"
+"""The newest clean one of the server `files01`."""
 REFUSED: dict[str, Any] = {"status": 403, "json": {"error": {"code": "Ecs.9999", "message": "not now"}}}
 """A read or write that no retry of the client hides."""
 
@@ -288,6 +290,38 @@ def test_what_another_run_has_done_before_its_turn_came_is_left_alone(wish: Any)
     untouched = {ARCHIVE.name: (3,), DB.name: (1, 2), FILES.name: (4, 5)}[wish.name]
     assert {disk_id(number) for number in untouched} <= set(not_restored(seen))
     assert history.restored_after_use() == []
+
+
+@pytest.mark.parametrize("phase", [Phase.ACCEPTED, Phase.RESTORED])
+def test_a_server_that_was_begun_and_that_another_run_has_ended_before_its_turn_is_left_alone(phase: Phase) -> None:
+    """The claim of what is begun went out without a look, hours after the plan's check: over the other's `finished`."""
+    seen = world()
+    ours = Mark(phase, "r1", "t", FILES_BACKUP, server_id=server_id(2), at=START)
+    seen.act("set_metadata", server_id=server_id(2), metadata={HSS_KEY: encode(ours)})
+    theirs = {
+        HSS_KEY: encode(replace(ours, run_id="other", phase=Phase.FINISHED, at=START + 60)),
+        OWNER_KEY: "1|other|elsewhere|1.1|ffffffff|server:x|1",
+    }
+
+    def other_run(request: Any) -> None:
+        if "cloudbackups" in request.path:
+            seen.act("set_metadata", server_id=server_id(2), metadata=theirs)
+
+    _before_each(seen, other_run)
+    target = seen.recover([ARCHIVE, FILES], terms={"run_id": "r1"})["targets"]["files01"]
+    assert (target["failed"], "run other has begun with" in target["msg"]) == (True, True)
+    assert theirs.items() <= seen.cloud.world.servers[server_id(2)].metadata.items()
+
+
+def test_a_server_that_was_restored_before_is_ended_also_when_the_run_is_being_stopped() -> None:
+    """It was marked as finished without a claim."""
+    seen = world(restore_outcome={disk_id(3): "fail_available"})
+    ours = Mark(Phase.RESTORED, "r1", "t", FILES_BACKUP, was_running=True, at=START)
+    seen.act("set_metadata", server_id=server_id(2), metadata={HSS_KEY: encode(ours)})
+    seen.act("stop", server_id=server_id(2))
+    result = seen.recover([replace(ARCHIVE, critical=True), FILES], terms={"run_id": "r1"})
+    assert (result["targets"]["files01"]["state"], result["targets"]["files01"]["failed"]) == ("restored", False)
+    assert [one["left"] for one in result["servers"]] == ["ACTIVE"]
 
 
 def test_a_mark_at_a_server_that_the_disk_has_left_does_not_hide_the_newer_one() -> None:
