@@ -316,4 +316,11 @@ TABLE: tuple[Mutant, ...] = (
         "    return (yield from write_marks(",
         "tests/unit/engine/test_regressions.py",
     ),
+    Mutant(
+        "an HSS restore that is submitted again keeps the list of before",
+        f"{RESTORE}/hss.py",
+        "        restore.mark = replace(restore.mark, job=pack(before))\n",
+        "",
+        "tests/unit/engine/test_regressions.py",
+    ),
 )

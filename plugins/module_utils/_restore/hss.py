@@ -219,7 +219,7 @@ def _submit(unit: HssUnit, rules: Rules, deadline: float) -> Script[tuple[str, .
         looked_at = yield Now()
         obstacle = (yield from in_one_go(partial(_look_again, unit))) or _obstacle(restore, backup, records)
         if obstacle is None:
-            restore.backup_name = restore.backup_name or backup.name
+            restore.backup_name = backup.name or restore.backup_name
             if not announced:
                 before = digests(records, restore.server_id, restore.backup_name)
             if _runs_already(restore, backup, records):
@@ -298,8 +298,11 @@ def _announce(restore: Restore, rules: Rules, before: tuple[str, ...], looked_at
     Whoever has claimed the server at the same moment has done so by the end of the pause, and one of us reads that. A
     mark that took longer may stand in the place of that of a run that had read its own back by then. Raises GiveUp.
     """
-    if restore.mark.phase is Phase.SUBMITTING:
-        return None
+    if restore.standing is not Standing.FRESH:  # claimed before; what was new in the list by then is not the new one's
+        if failure := (yield from confirm_owner(restore)):
+            return failure
+        restore.mark = replace(restore.mark, job=pack(before))
+        return (yield from announce([restore], job=pack(before)))
     if failure := (yield from announce([restore], job=pack(before), claim=True)):
         return failure
     late = (yield Now()) - looked_at > rules.settle_seconds

@@ -388,3 +388,27 @@ def test_hss_out_of_reach_is_not_taken_for_silence() -> None:
 
     _before_each(seen, failing)
     assert seen.recover([FILES])["summary"] == {"restored": 1}
+
+
+def test_a_server_that_is_submitted_again_remembers_the_list_of_then() -> None:
+    """After a crash the record of the first restore, which came late, was held against the second one."""
+    seen = world(hss_outcome={server_id(2): ["no_record", "ok"]})
+    _die_at_mark(seen, "accepted", [FILES])
+    handle, log = seen.cloud.handle, seen.cloud.world.hss_log
+    began, late = seen.clock.now(), []
+
+    def dying(request: Any) -> None:
+        if not late and request.path.endswith("/detail") and seen.clock.now() > began + 150:  # it has been silent
+            name = seen.cloud.world.hss_backups[FILES_BACKUP].spec.name
+            late.append(replace(log[0], host_id=server_id(2), backup_name=name, status="failed", started_at=began))
+            log.appendleft(late[0])
+        if _writes_mark(request, "accepted", of=HSS_KEY) and seen.summary()["by_api"]["hss.restore"] == 2:
+            raise Crash
+
+    _before_each(seen, dying)
+    with pytest.raises(Crash):
+        seen.recover([FILES], rules=Rules(resubmit_unknown=frozenset({"files01"})))
+    assert late
+    seen.cloud.handle = handle  # type: ignore[method-assign]
+    seen.pass_time(A_DAY)
+    assert seen.recover([FILES])["summary"] == {"restored": 1}
