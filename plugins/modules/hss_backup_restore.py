@@ -64,6 +64,13 @@ options:
       - Each disk must be attached to the server in any case.
     type: bool
     default: false
+  resubmit_unknown:
+    description:
+      - Submits a restore of this O(run_id) again if an earlier task ended as V(unknown), and the task list of HSS still
+        shows nothing of it after 180 seconds.
+      - Set it when you have seen in the console that the server was not restored. If it was, it is restored twice.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - hwcloud.recovery.attributes
   - hwcloud.recovery.connection
@@ -343,6 +350,7 @@ SPEC = {
     },
     "asset_region": {"type": "str"},
     "allow_other_target": {"type": "bool", "default": False},
+    "resubmit_unknown": {"type": "bool", "default": False},
     **WAITING_SPEC,
 }
 
@@ -375,6 +383,7 @@ def work(shell: Shell, params: Mapping[str, Any], check_mode: bool) -> dict[str,
         mappings=tuple((pair["backup_id"], pair["volume_id"]) for pair in params["mappings"] or []),
         run_id=run_id(params),
         allow_other_target=params["allow_other_target"],
+        resubmit_unknown=params["resubmit_unknown"],
     )
     return restore_server(shell, wish, rules_of(params), dry_run=check_mode)
 

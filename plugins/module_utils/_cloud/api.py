@@ -160,6 +160,8 @@ class Api:
         self._count_lock = threading.Lock()
         self._skew_seconds = 0.0
         self.enterprise_project_id = enterprise_project_id
+        self.patience_seconds = LONGEST_RETRIES_SECONDS
+        """How long one call may be tried again: not longer than its result is waited for."""
         self.asset_region = ""
         """The `region` header of HSS calls that take one; not sent while empty."""
         self.requests_sent: Counter[ApiKey] = Counter()
@@ -340,7 +342,7 @@ class Api:
                     continue
                 raise self._error(self._logged_out(error))
             pause_seconds = self._pause_seconds(error, tried)
-            if tried >= outcome.tries or waited_seconds + pause_seconds > LONGEST_RETRIES_SECONDS:
+            if tried >= outcome.tries or waited_seconds + pause_seconds > self.patience_seconds:
                 raise self._error(error)
             waited_seconds += pause_seconds
             self._clock.sleep(pause_seconds)

@@ -122,6 +122,8 @@ def _log_pages(api: Api, what: str) -> list[list[LogRecord]] | None:
         before, total = total, whole(answer.json.get("total_num"))
         if (pages and total != before) or (not page and length < (total or 0)):
             return None
+        if pages and total is None and [r.identity for r in page] == [r.identity for r in pages[-1]]:
+            break  # a service that does not page
         pages.append(page)
         length += len(page)
         if not page or (total is not None and length >= total):
@@ -188,7 +190,7 @@ def _record(document: Mapping[str, Any]) -> LogRecord:
     return LogRecord(
         host_id=text(document.get("host_id")),
         backup_name=text(document.get("backup_name")),
-        status=text(document.get("status")),
+        status=text(document.get("status")).strip().lower(),
         started_at=text(document.get("started_at")),
         ended_at=text(document.get("ended_at")),
         host_name=text(document.get("host_name")),

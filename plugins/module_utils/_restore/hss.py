@@ -328,14 +328,14 @@ def _ask(unit: HssUnit, rules: Rules) -> Script[ErrorInfo | None]:
         return None
     if answer.kind is not Failure.LOST:
         return answer
-    restore.doubt = True
+    restore.doubt, restore.lost = True, answer
     yield Say("answer_lost", restore.target, f"{restore.name}: no answer to the restore, looking")
     return None
 
 
 def _take_back(restore: Restore, before: tuple[str, ...]) -> Script[None]:
     """It was refused, so nothing was accepted. The mark must not deny what another run may do under it, though."""
-    if restore.mark.phase is not Phase.SUBMITTING or not restore.untouched:
+    if restore.holder is None or restore.mark.phase is not Phase.SUBMITTING or not restore.untouched:
         return
     if not (yield from _may_be_restored(restore, before)) and (yield from still_ours([restore])):
         yield from move(restore, Phase.BEGUN)
@@ -368,6 +368,7 @@ def watch(
             return _verdict(mine)
         if mine:
             restore.accepted, restore.doubt = True, False
+            restore.changed = restore.changed or restore.lost is not None  # it is the one whose answer was lost
             restore.progress_percent = mine[0].progress_percent
         # silence counts only while the list can be heard: it may have been out of reach since the last record
         if mine or isinstance(records, ErrorInfo):
@@ -473,9 +474,13 @@ def handle_of(restore: Restore, before: tuple[str, ...] | None, submitted_at: fl
 
 
 def _silent(restore: Restore, rules: Rules) -> ErrorInfo:
-    return ErrorInfo(
-        Failure.LOST,
-        f"for {rules.hss_silence_seconds:.0f} s neither the task list nor backup {restore.backup_id} shows the restore"
-        f" of {restore.name}; whether it was done is unknown",
-        remedy="Look at server and backup in the console; a plan submits again what resubmit_unknown names.",
+    """With what the cloud said instead of an answer, if it said anything."""
+    lost = restore.lost or ErrorInfo(Failure.LOST, "")
+    said = f"{lost.message.rstrip('.')}; " if lost.message else ""
+    return replace(
+        lost,
+        message=f"{said}for {rules.hss_silence_seconds:.0f} s neither the task list nor backup {restore.backup_id}"
+        f" shows the restore of {restore.name}; whether it was done is unknown",
+        remedy="Look at server and backup in the console; resubmit_unknown submits it again.",
+        retry_after_seconds=None,
     )

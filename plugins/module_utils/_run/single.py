@@ -58,6 +58,7 @@ class ServerWish:
     mappings: tuple[tuple[str | None, str | None], ...] = ()
     run_id: str = ""
     allow_other_target: bool = False
+    resubmit_unknown: bool = False
 
 
 def rules_of(params: Mapping[str, Any]) -> Rules:
@@ -193,6 +194,8 @@ def restore_server(shell: Shell, wish: ServerWish, rules: Rules, *, dry_run: boo
     if dry_run:
         return {**_outcome(restore), "state": State.PLANNED.value, "changed": True, "diff": diff}
     unit = HssUnit(server_id, server_id, server_id, wish.power_on, restore)
+    if wish.resubmit_unknown:
+        rules = replace(rules, resubmit_unknown=frozenset({unit.target}))
     _drive(shell, recover_hss(unit, rules), rules, wish.run_id, restore)
     return {**_outcome(restore), "diff": diff}
 
@@ -417,6 +420,7 @@ def _drive(shell: Shell, script: Script[None], rules: Rules, run_id: str, restor
     journal = make_journal(shell, run_id, rules) if restore.holder else None
     if journal is not None and restore.holder is not None and (failure := journal.open(restore.holder)):
         raise CloudError(failure)
+    shell.api.patience_seconds = min(shell.api.patience_seconds, rules.wait_timeout_seconds)
     driver = Driver(
         shell.api, clock=shell.clock, workers=shell.workers, journal=journal, tell=lambda line: shell.show(line.text)
     )
@@ -441,7 +445,7 @@ def _already(backup_id: str, mark: Mark, **ids: str) -> dict[str, Any]:
 def _outcome(restore: Restore) -> dict[str, Any]:
     """What a single module returns."""
     shown = report.restore(restore)
-    failed = restore.state not in GOOD
+    failed = restore.state not in GOOD or restore.error is not None  # restored, but its last mark is missing
     result = {key: value for key, value in shown.items() if key not in ("target", "method", "device")}
     result["job_id"] = (restore.handle or {}).get("job_id")
     result["msg"] = str(restore.error) if restore.error else f"{restore.name}: {restore.state.value}"

@@ -722,6 +722,18 @@ def test_two_records_that_are_alike_do_not_keep_the_task_list_from_being_read() 
     assert len(hss.log(make_api(script))) == 300
 
 
+def test_a_task_list_that_does_not_page_has_an_end() -> None:
+    """Without a total it was read for ever."""
+    script = Script(reply({"data_list": [record(1), record(2)]}), forever=True)
+    assert [one.host_id for one in hss.log(make_api(script))] == ["h1", "h2"]
+    assert len(script.requests) <= 3
+
+
+def test_the_status_of_a_task_may_be_in_capitals() -> None:
+    script = Script(reply({"total_num": 1, "data_list": [record(1, status="SUCCESS")]}))
+    assert hss.log(make_api(script))[0].status == "success"
+
+
 def test_a_task_list_that_never_rests_is_busy() -> None:
     script = Script(*_pages((300, 0, 200), (301, 0, 200)) * 3)
     assert failure(hss.log, make_api(script)).info.kind is Failure.BUSY

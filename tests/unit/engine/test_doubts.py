@@ -310,9 +310,70 @@ def test_what_came_instead_of_the_answer_is_told() -> None:
     assert "the task could not be submitted" in error["message"] and "no trace of a restore" in error["message"]
 
 
+def test_a_module_fails_whose_restore_could_not_be_written_down() -> None:
+    seen = world()
+    _refuse_last_marks(seen)
+    wish = single.DiskWish(backup_id(3), disk_id(3), "r1")
+    result = single.restore_disk(seen.shell(), wish, Rules(), dry_run=False)
+    assert (result["state"], result["changed"], result.get("failed")) == ("restored", True, True)
+
+
+HSS_BACKUP = "e0000000-0000-4000-8000-000000000022"
+
+
+def test_a_server_restore_whose_answer_was_lost_and_that_was_seen_is_a_change() -> None:
+    seen = world(hss_outcome={server_id(2): "stuck"})
+    seen.faults({"api": "hss.restore", "phase": "after", "action": {"drop": True}})
+    result = _run(seen, FILES, rules=Rules(wait_timeout_seconds=600.0))["restores"][0]
+    assert (result["state"], result["changed"]) == ("timed_out", True)
+
+
+def test_a_server_restore_without_a_trace_tells_what_came_instead_of_the_answer() -> None:
+    seen = world()
+    seen.faults(
+        {"api": "hss.restore", "action": {"status": 500, "json": {"error_code": "HSS.0041", "error_msg": "odd"}}}
+    )
+    error = _run(seen, FILES)["restores"][0]["error"]
+    assert (error["code"], error["http_status"]) == ("HSS.0041", 500)
+    assert "odd" in error["message"] and "whether it was done is unknown" in error["message"]
+
+
+def test_the_module_submits_again_what_is_unknown_if_it_is_told_to() -> None:
+    """Each further task with that run_id ended as unknown, and each with another was refused."""
+    seen = world()
+    seen.faults({"api": "hss.restore", "action": {"drop": True}})
+
+    def restore(**wish: Any) -> dict[str, Any]:
+        return single.restore_server(
+            seen.shell(), single.ServerWish(HSS_BACKUP, run_id="r1", **wish), Rules(), dry_run=False
+        )
+
+    states = [restore()["state"], restore()["state"], restore(resubmit_unknown=True)["state"]]
+    assert states == ["unknown", "unknown", "restored"]
+    assert set(restores(seen).values()) == {1}
+
+
 def test_a_time_out_says_why_the_last_look_failed() -> None:
     seen = world(timing={"vbs_restore": 9000.0})
     seen.faults({"api": "vbs.show_job", "every": 1, "action": {"json": {"foo": 1}}})
     result = _run(seen, ARCHIVE, rules=Rules(wait_timeout_seconds=600.0))
     assert result["summary"] == {"timed_out": 1}
     assert "the last look at it failed: looking at job" in result["targets"]["archive"]["msg"]
+
+
+def test_who_waits_for_a_short_time_is_not_kept_waiting_by_looks_that_fail() -> None:
+    """Each look was tried again for five minutes, whatever `wait_timeout` said."""
+    seen = world(timing={"vbs_restore": 9000.0})
+    odd = answer({"error": {"code": "x", "message": "odd"}}, status=500)
+
+    def act(request: Any) -> Any:
+        accepted = "vbs.restore" in seen.summary()["by_api"]
+        return odd if accepted and request.method == "GET" else None
+
+    _before_each(seen, act)
+    began = seen.clock.now()
+    wish = single.DiskWish(backup_id(3), disk_id(3), "")
+    rules = Rules(wait_interval_seconds=1.0, wait_timeout_seconds=10.0)
+    result = single.restore_disk(seen.shell(), wish, rules, dry_run=False)
+    assert (result["state"], result["changed"], bool(result["handle"])) == ("timed_out", True, True)
+    assert seen.clock.now() - began < 60.0
