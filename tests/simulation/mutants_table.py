@@ -323,4 +323,11 @@ TABLE: tuple[Mutant, ...] = (
         "",
         "tests/unit/engine/test_regressions.py",
     ),
+    Mutant(
+        "a query that says that the restore failed is a job that cannot be read",
+        f"{CLOUD}/vbs.py",
+        'jobs.read(api, "vbs", job_id, ends=_RESTORE_FAILED)',
+        'jobs.read(api, "vbs", job_id)',
+        "tests/unit/cloud/test_services.py",
+    ),
 )

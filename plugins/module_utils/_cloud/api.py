@@ -104,6 +104,7 @@ class _Order:
     turn_taken: bool = False
     login: bool = True
     empty_ok: bool = False
+    job: bool = False
 
     @property
     def changes(self) -> bool:
@@ -194,8 +195,12 @@ class Api:
         headers: Mapping[str, str] | None = None,
         what: str,
         name: str = "",
+        job: bool = False,
     ) -> Answer:
-        return self._call("GET", service, path, query=query, headers=headers, what=what, name=name, tries=READ_TRIES)
+        """`job`: a job is asked for, which may tell of an error of its own."""
+        return self._call(
+            "GET", service, path, query=query, headers=headers, what=what, name=name, tries=READ_TRIES, job=job
+        )
 
     def post(
         self,
@@ -278,6 +283,7 @@ class Api:
         tries: int = 1,
         busy_tries: int = 1,
         turn_taken: bool = False,
+        job: bool = False,
     ) -> Answer:
         if self._read_only and method != "GET":
             raise self._forbidden(f"{what}: not done, since nothing may be changed in check mode")
@@ -294,6 +300,7 @@ class Api:
             busy_tries=busy_tries,
             turn_taken=turn_taken,
             empty_ok=empty_ok,
+            job=job,
         )
         return self._deliver(order)
 
@@ -374,7 +381,7 @@ class Api:
 
     def _judged(self, order: _Order, response: HttpResponse) -> _Outcome:
         document = parse_object(response.body)
-        if 200 <= response.status < 300 and not (document and said_no(document)):
+        if 200 <= response.status < 300 and not (document and said_no(document, job=order.job)):
             if order.login:
                 self._session.worked()
             if document is not None or (order.empty_ok and not response.body.strip()):

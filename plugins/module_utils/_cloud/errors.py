@@ -26,6 +26,8 @@ _RAW_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 1000
 _ENCODED_CHARACTERS = 8192
 _LAYERS = 50
+JOB_FAILED = "FAIL"
+"""The status of a job of VBS, EVS or ECS that failed."""
 _THROTTLED_SECONDS = 60.0
 """First wait after a 429 that names no time, and after Ecs.0603, whose text says "try again in 1 minute"."""
 _LONGEST_RETRY_AFTER_SECONDS = 3600.0
@@ -416,13 +418,14 @@ def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     return min(max(until - date, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
 
 
-def said_no(document: Mapping[str, Any]) -> bool:
+def said_no(document: Mapping[str, Any], *, job: bool = False) -> bool:
     """Whether a 2xx answer is in truth an error.
 
     VBS documents 200 for `{"error": ...}` as well, ECS answers 202 with Common.0024 and no job when it is too busy. A
-    job's own error_code is not meant here: it stands without an error_msg.
+    job's own error_code is not meant here: it stands without an error_msg. Nor is any error in a `job` that was asked
+    for and says of itself that it failed.
     """
-    if _plain(document.get("job_id")):
+    if _plain(document.get("job_id")) or (job and _plain(document.get("status")).upper() == JOB_FAILED):
         return False
     layers = (document, *_dicts(document.get("error")))
     return any(_plain(layer.get(code)) and _plain(layer.get(text)) for layer in layers for code, text in _PAIRS)

@@ -10,26 +10,35 @@ They agree but for the place of the sub-jobs: VBS lists them at the top (or leav
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .._restore import times
 from .._restore.model import Accepted, Failure, Job, JobState
 from .api import PROJECT, Answer, Api
-from .errors import LOOK_FIRST, fail
+from .errors import JOB_FAILED, LOOK_FIRST, CloudError, fail
 from .fields import items, mapping, needed, text
 
-_STATES = {"SUCCESS": JobState.SUCCEEDED, "FAIL": JobState.FAILED}
+_STATES = {"SUCCESS": JobState.SUCCEEDED, JOB_FAILED: JobState.FAILED}
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """UUIDs with and without dashes are documented; what fits into a URL and into a mark is accepted."""
 _SUB_JOBS_READ = 5000
 """A batch call takes up to 1000 servers, so this is a guard and not a limit."""
 
 
-def read(api: Api, service: str, job_id: str) -> Job:
-    """A job is known only to the service that gave its id."""
+def read(api: Api, service: str, job_id: str, *, ends: Collection[str] = ()) -> Job:
+    """A job is known only to the service that gave its id.
+
+    `ends`: codes (in lower case) of an error answer that say how the job ended, and not that it cannot be read.
+    """
     what = f"looking at job {job_id} of {service.upper()}"
-    answer = api.get(service, ("v1", PROJECT, "jobs", job_id), what=what, name="ShowJob")
+    try:
+        answer = api.get(service, ("v1", PROJECT, "jobs", job_id), what=what, name="ShowJob", job=True)
+    except CloudError as error:
+        if error.info.code.lower() not in ends:
+            raise
+        reason = error.info.message.removeprefix(f"{what}: ")
+        return Job(id=job_id, state=JobState.FAILED, error_code=error.info.code, fail_reason=reason)
     return parse(answer.json, job_id, what=what)
 
 
@@ -51,7 +60,7 @@ def parse(document: Mapping[str, Any], job_id: str, *, what: str) -> Job:
         id=job_id,
         state=state,
         raw_status=status,
-        error_code=_first([document, *failed], "error_code"),
+        error_code=_first([document, *failed]),
         fail_reason=_reasons([document, *failed]),
         job_type=text(document.get("job_type")),
         failed_server_ids=_distinct(text(mapping(job.get("entities")).get("server_id")) for job in failed),
@@ -78,16 +87,32 @@ def _sub_jobs(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _first(documents: Iterable[Mapping[str, Any]], name: str) -> str:
-    return next((found for document in documents if (found := text(document.get(name)).strip())), "")
+def _first(documents: Iterable[Mapping[str, Any]]) -> str:
+    return next((code for document in documents if (code := _code(document))), "")
+
+
+def _code(job: Mapping[str, Any]) -> str:
+    """Of the job itself, or of an error that it holds in the shape of an error answer."""
+    inner = mapping(job.get("error"))
+    places = (job.get("error_code"), inner.get("code"), inner.get("error_code"), job.get("code"))
+    return next((code for place in places if (code := text(place).strip())), "")
+
+
+def _reason(job: Mapping[str, Any]) -> str:
+    inner = mapping(job.get("error"))
+    places = (
+        job.get("fail_reason"),
+        mapping(job.get("entities")).get("errorcode_message"),
+        inner.get("message"),
+        inner.get("error_msg"),
+        job.get("error_msg"),
+        job.get("message"),
+    )
+    return next((reason for place in places if (reason := text(place).strip())), "")
 
 
 def _reasons(documents: Iterable[Mapping[str, Any]]) -> str:
-    said = (
-        text(document.get("fail_reason")) or text(mapping(document.get("entities")).get("errorcode_message"))
-        for document in documents
-    )
-    return "; ".join(_distinct(said))
+    return "; ".join(_distinct(map(_reason, documents)))
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

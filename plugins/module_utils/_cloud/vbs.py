@@ -19,6 +19,8 @@ RESTORE = ("vbs", "RestoreBackup")
 """The API whose rate limit counts this call. Its turn is taken before the look that guards the call."""
 _PAGE = 1000
 _FILTERED_CALLS = 5
+_RESTORE_FAILED = frozenset(f"volumebackup.{number}" for number in ("0064", "0200", "0201", "0202"))
+"""Restore failed; its result is empty; disk or backup are in an error state (VBS API reference, Error Codes)."""
 # One page of the reference says tenant_id in its table and project_id in its sample; v2 has a name of its own.
 _PROJECT_FIELDS = (
     "os-backup-project-attr:project_id",
@@ -44,7 +46,7 @@ def restore(api: Api, backup_id: str, volume_id: str) -> Accepted:
 
 
 def job(api: Api, job_id: str) -> Job:
-    return jobs.read(api, "vbs", job_id)
+    return jobs.read(api, "vbs", job_id, ends=_RESTORE_FAILED)
 
 
 def backup(api: Api, backup_id: str) -> Backup:

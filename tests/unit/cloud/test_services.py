@@ -442,6 +442,46 @@ def test_a_failed_restore_tells_why() -> None:
 
 
 @pytest.mark.parametrize(
+    "inside",
+    [
+        {"error": {"code": "VolumeBackup.0200", "message": "restore failed"}},
+        {"error": {"error_code": "VolumeBackup.0200", "error_msg": "restore failed"}},
+        {"error_code": "VolumeBackup.0200", "error_msg": "restore failed"},
+        {"code": "VolumeBackup.0200", "message": "restore failed"},
+        {"error_code": "VolumeBackup.0200", "fail_reason": "restore failed"},
+    ],
+)
+@pytest.mark.parametrize("status", ["FAIL", "fail"])
+def test_a_job_that_failed_is_no_query_that_failed(inside: dict[str, Any], status: str) -> None:
+    """A failed job that tells of its error in the shape of an error answer was taken for one that cannot be read, and
+    the restore that it had failed for one that succeeded.
+    """
+    job = vbs.job(make_api(Script(reply({"status": status, **inside}))), JOB)
+    assert (job.state, job.error_code, job.fail_reason) == (JobState.FAILED, "VolumeBackup.0200", "restore failed")
+
+
+@pytest.mark.parametrize("code", ["VolumeBackup.0064", "VolumeBackup.0200", "volumebackup.0201", "VOLUMEBACKUP.0202"])
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_query_that_says_that_the_restore_failed(code: str, status: int) -> None:
+    """These codes speak of the restore and not of the query (VBS API reference, Error Codes)."""
+    script = Script(reply({"error": {"code": code, "message": "restore failed"}}, status), forever=True)
+    job = vbs.job(make_api(script), JOB)
+    assert (job.state, job.error_code, job.fail_reason) == (JobState.FAILED, code, "restore failed")
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "RUNNING", "INIT", "", None, 200])
+def test_only_a_failed_job_may_tell_of_an_error(status: object) -> None:
+    document = {"status": status, "error": {"code": "Common.0021", "message": "no"}}
+    assert failure(vbs.job, make_api(Script(reply(document), forever=True)), JOB).info.code == "Common.0021"
+
+
+def test_an_order_that_says_that_it_failed_is_refused() -> None:
+    """A failed job is an answer only where a job was asked for."""
+    document = {"status": "FAIL", "error": {"code": "HSS.0001", "message": "no"}}
+    assert failure(hss.restore, make_api(Script(reply(document))), BACKUP).info.kind is Failure.REFUSED
+
+
+@pytest.mark.parametrize(
     ("answer", "kind"),
     [
         (reply({"error": {"code": "common.0011", "message": "failed to query the task"}}, 400), Failure.MISSING),
