@@ -50,11 +50,12 @@ def all_servers(api: Api) -> dict[str, Server]:
 
 def _listed(api: Api, *, what: str, wanted: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
     def fetch(_seen: list[dict[str, Any]], number: int) -> Page:
-        # The offset of this list is the number of the page, from 1 (Querying Details About ECSs).
+        # The offset of this list is the number of the page, from 1 (Querying Details About ECSs). To other lists of
+        # the family it is a number of records: who reads it so here, too, would leave out the first server.
         answer = api.get(
             "ecs",
             ("v1", PROJECT, "cloudservers", "detail"),
-            query={"limit": _PAGE, "offset": number + 1},
+            query={"limit": _PAGE, "offset": number + 1 if number else None},
             what=what,
             name="ListServers",
         )

@@ -225,7 +225,8 @@ def test_many_servers(page: int, count: bool) -> None:
     def listing(request: transport.HttpRequest) -> transport.HttpResponse:
         query = {key: int(values[0]) for key, values in parse_qs(urlsplit(request.url).query).items()}
         size = min(query["limit"], page)
-        document: dict[str, Any] = {"servers": every[(query["offset"] - 1) * size : query["offset"] * size]}
+        last = query.get("offset", 1) * size
+        document: dict[str, Any] = {"servers": every[last - size : last]}
         return reply(document | ({"count": len(every)} if count else {}))
 
     script = Script(listing, forever=True)
@@ -282,9 +283,20 @@ def test_a_list_that_never_rests_is_busy() -> None:
     assert failure(ecs.all_servers, make_api(script)).info.kind is Failure.BUSY
 
 
+def test_an_offset_that_counts_records_loses_no_server() -> None:
+    """The first page was asked for with offset=1, which left out the first server, and its marks, in silence."""
+    every = [server_of(number) for number in range(3)]
+
+    def listing(request: transport.HttpRequest) -> transport.HttpResponse:
+        offset = int(parse_qs(urlsplit(request.url).query).get("offset", ["0"])[0])
+        return reply({"servers": every[offset:], "count": len(every)})
+
+    assert list(ecs.all_servers(make_api(Script(listing, forever=True)))) == ["server-0", "server-1", "server-2"]
+
+
 def test_a_list_without_end_is_an_error() -> None:
     def endless(request: transport.HttpRequest) -> transport.HttpResponse:
-        return reply({"servers": [server_of(int(parse_qs(urlsplit(request.url).query)["offset"][0]))]})
+        return reply({"servers": [server_of(int(parse_qs(urlsplit(request.url).query).get("offset", ["1"])[0]))]})
 
     assert failure(ecs.servers, make_api(Script(endless, forever=True)), list("abcd")).info.kind is Failure.NONSENSE
 
