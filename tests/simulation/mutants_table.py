@@ -330,4 +330,11 @@ TABLE: tuple[Mutant, ...] = (
         'jobs.read(api, "vbs", job_id)',
         "tests/unit/cloud/test_services.py",
     ),
+    Mutant(
+        "an answer whose head is torn is a whole one without a body",
+        f"{CLOUD}/transport.py",
+        "        if not lines.last:\n",
+        "        if False:\n",
+        "tests/unit/cloud/test_transport.py",
+    ),
 )

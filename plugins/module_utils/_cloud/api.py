@@ -64,6 +64,8 @@ UNREADABLE_TRIES = 3
 LONGEST_RETRIES_SECONDS = 300.0
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
+_NO_WORDS = frozenset({"", "null", "none", "[]", "true", "ok", "success", "accepted"})
+"""Bodies that say no more than the status of a success does."""
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,256}|v\d\.\d")
 
 _TOKEN_REFUSED = "Get a new token, or log in with user name and password, which renews tokens by itself."
@@ -82,7 +84,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """A success. `json` is {} for an empty body where that is allowed."""
+    """A success. `json` is {} for a body that says nothing, where that is allowed."""
 
     status: int
     headers: Headers
@@ -384,7 +386,7 @@ class Api:
         if 200 <= response.status < 300 and not (document and said_no(document, job=order.job)):
             if order.login:
                 self._session.worked()
-            if document is not None or (order.empty_ok and not response.body.strip()):
+            if document is not None or (order.empty_ok and _says_nothing(response.body)):
                 return _Outcome(Answer(response.status, response.headers, document or {}))
             return self._unreadable(order, response)
         error = from_answer(
@@ -504,6 +506,11 @@ _UNREADABLE_REMEDIES = {
     Failure.LOST: LOOK_FIRST,
     Failure.NONSENSE: "Check region, cloud and endpoints: something else than the service may have answered.",
 }
+
+
+def _says_nothing(body: bytes) -> bool:
+    """Where a document says that an answer has no body, a service may write just that."""
+    return body.decode("utf-8", "replace").strip().strip('"').strip().lower() in _NO_WORDS
 
 
 def _pattern(method: str, path: Sequence[str]) -> str:

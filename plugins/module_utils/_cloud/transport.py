@@ -10,6 +10,7 @@ a disk twice.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import queue
 import re
 import ssl
@@ -35,7 +36,6 @@ LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _CONNECTIONS_PER_HOST = 32
 _HEADER_VALUE = re.compile(r"(\S[^\r\n]*)?")  # as requests has it, but for its `$`, which lets a line end pass
-_FRAMES = frozenset({"content-length", "transfer-encoding"})
 
 
 class NotSent(Exception):
@@ -164,6 +164,48 @@ def _lost(error: Exception) -> AnswerLost:
     """Named by its kind only: the text of a library's error may quote the request."""
     kinds = [type(cause).__name__ for cause in _causes(error)]
     return AnswerLost(f"the connection broke or took too long ({kinds[-1]})")
+
+
+class TornHead(http.client.HTTPException):
+    """The connection ended before the blank line that ends the head of an answer."""
+
+
+class _Lines:
+    """Lines of a connection; remembers the last one."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self._source.readline(limit)
+        return self.last
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _Response(http.client.HTTPResponse):
+    """http.client takes the end of the connection for the end of the head, so that a torn "200" would look like a whole
+    one without a body. A whole one need not tell its length: an HTTP/1.0 server may just close.
+    """
+
+    def begin(self) -> None:
+        source: Any = self.fp
+        lines: Any = _Lines(source)
+        self.fp = lines
+        try:
+            super().begin()
+        finally:
+            if self.fp is lines:
+                self.fp = source
+        if not lines.last:
+            raise TornHead
+
+
+def _strict(connection: Any) -> Any:
+    """The same class of connections, but for answers whose head is torn."""
+    return type(connection.__name__, (connection,), {"response_class": _Response})
 
 
 class _Call:
@@ -306,12 +348,7 @@ class RequestsHttp:
             )
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _not_sent(error, host) or _lost(error) from None
-        answered = Headers(raw.headers)
-        body = self._body(raw, call)
-        if raw.status in (200, 201, 202) and not body and not _FRAMES & set(answered):
-            # http.client takes the end of the connection for the end of the head: this "success" may be a torn one.
-            raise AnswerLost("the answer broke off in its head")
-        return HttpResponse(raw.status, answered, body)
+        return HttpResponse(raw.status, Headers(raw.headers), self._body(raw, call))
 
     def _way(self, url: str) -> tuple[_Route, str]:
         """How to reach the host, and what to ask it for: exactly the text that was signed."""
@@ -334,6 +371,7 @@ class RequestsHttp:
         else:  # requests before 2.32
             pool = adapter.get_connection(url, proxies)
         adapter.cert_verify(pool, url, self._verify, None)
+        pool.ConnectionCls = _strict(pool.ConnectionCls)
         return _Route(pool, whole_urls=adapter.request_url(prepared, proxies) != prepared.path_url)
 
     def _prepared(self, request: HttpRequest) -> dict[str, str]:

@@ -120,8 +120,21 @@ def test_a_success_without_an_object(raw: bytes) -> None:
     assert len(script.requests) == 1
 
 
-def test_an_empty_success_where_the_call_expects_it() -> None:
-    assert post(make_api(Script(reply(raw=b" \n"))), empty_ok=True).json == {}
+@pytest.mark.parametrize(
+    "raw", [b"", b" \n", b"null", b'""', b'"ok"', b"OK", b"[]", b"None", b'"None"', b"true", b'"success"\n', b"{}"]
+)
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_an_empty_success_where_the_call_expects_it(raw: bytes, status: int) -> None:
+    """The document of the HSS restore says that its answer is "None", and a service may write just that."""
+    assert post(make_api(Script(reply(raw=raw, status=status))), empty_ok=True).json == {}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"<html>portal</html>", b"false", b'"failed"', b"not found", b"0", b'[{"error_code": "A"}]', b'{"a":', b"\xff"],
+)
+def test_an_odd_success_is_lost_even_where_it_may_be_empty(raw: bytes) -> None:
+    assert failure(post, make_api(Script(reply(raw=raw))), empty_ok=True).info.kind is Failure.LOST
 
 
 def test_redirects_are_not_followed() -> None:

@@ -298,6 +298,10 @@ BROKEN = {
     "closed without an answer": says(b""),
     "reset": _reset,
     "cut in the head": says(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "cut after the status": says(b"HTTP/1.1 200 OK\r\n"),
+    "cut between two lines of the head": says(b"HTTP/1.0 200 OK\r\nDate: x\r\n"),
+    "cut before the end of the head": says(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n"),
+    "cut in a refusal": says(b"HTTP/1.1 400 Bad Request\r\n"),
     "cut in the body": says(b'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{"job_id"'),
     "cut in a chunk": says(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"job'),
     "cut between chunks": says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"),
@@ -315,6 +319,20 @@ def test_a_broken_answer_is_lost(
     with pytest.raises(transport.AnswerLost):
         http.send(request(server.url, method, b"{}" if method == "POST" else None), timeout_seconds=5)
     assert len(server.requests) == 1, "sent once and never again"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    "fields", [b"", b"Server: x\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n", b"Connection: close\r\n"]
+)
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_an_answer_may_end_with_its_connection(
+    version: str, fields: bytes, body: bytes, serve: Callable[..., RawServer], http: transport.RequestsHttp
+) -> None:
+    """An empty success of an HTTP/1.0 server, which need not tell a length, was taken for one that broke off."""
+    server = serve(says(f"HTTP/{version} 200 OK\r\n".encode() + fields + b"\r\n" + body))
+    answer = http.send(request(server.url, "POST", b"{}"), timeout_seconds=5)
+    assert (answer.status, answer.body) == (200, body)
 
 
 def test_a_silent_server(serve: Callable[..., RawServer], http: transport.RequestsHttp) -> None:
