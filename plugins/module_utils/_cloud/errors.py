@@ -331,6 +331,10 @@ class _Said:
 _PAIRS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"), ("error_code", "error_message"))
 
 
+_NO_ERROR = ("0", "200")
+"""Codes of an "error" that is none: many services say so that all went well."""
+
+
 def parse_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object of an answer, or None for anything else."""
     try:
@@ -428,7 +432,8 @@ def said_no(document: Mapping[str, Any], *, job: bool = False) -> bool:
     if _plain(document.get("job_id")) or (job and _plain(document.get("status")).upper() == JOB_FAILED):
         return False
     layers = (document, *_dicts(document.get("error")))
-    return any(_plain(layer.get(code)) and _plain(layer.get(text)) for layer in layers for code, text in _PAIRS)
+    pairs = ((_plain(layer.get(code)), _plain(layer.get(text))) for layer in layers for code, text in _PAIRS)
+    return any(code not in ("", *_NO_ERROR) and text for code, text in pairs)
 
 
 def from_answer(

@@ -640,6 +640,12 @@ def test_restore_a_server() -> None:
     assert script.requests[0].headers["region"] == "cn-north-4"
 
 
+@pytest.mark.parametrize("document", [{"code": 0, "message": "success"}, {"error_code": "0", "error_msg": "success"}])
+def test_a_success_that_bears_a_code_is_a_success(document: dict[str, Any]) -> None:
+    """It was reported as refused while HSS restored the server: the next run restored it once more."""
+    assert hss.restore(make_api(Script(reply(document))), BACKUP, server_id=SERVER) == Accepted()
+
+
 def test_restore_with_defaults_sends_little() -> None:
     script = Script(reply({}))
     assert hss.restore(make_api(script), BACKUP) == Accepted()
