@@ -210,7 +210,7 @@ from typing import Any
 
 from ..module_utils._run.inventory import PointFilter, list_points
 from ..module_utils._run.module import run
-from ..module_utils._run.options import moment
+from ..module_utils._run.options import identifier, moment
 from ..module_utils._run.recovery import Shell
 
 SPEC = {
@@ -228,9 +228,9 @@ SPEC = {
 def work(shell: Shell, params: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     wanted = PointFilter(
         service=params["service"],
-        volume_id=params["volume_id"] or "",
-        server_id=params["server_id"] or "",
-        backup_id=params["backup_id"] or "",
+        volume_id=identifier(params["volume_id"]),
+        server_id=identifier(params["server_id"]),
+        backup_id=identifier(params["backup_id"]),
         status=params["status"],
         before=moment(params, "before"),
         after=moment(params, "after"),

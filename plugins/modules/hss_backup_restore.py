@@ -335,7 +335,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..module_utils._run.module import run
-from ..module_utils._run.options import WAITING_SPEC, OptionError, need_length, need_positive, run_id
+from ..module_utils._run.options import WAITING_SPEC, OptionError, identifier, need_length, need_positive, run_id
 from ..module_utils._run.recovery import Shell
 from ..module_utils._run.single import ServerWish, follow, restore_server, rules_of
 
@@ -377,10 +377,13 @@ def work(shell: Shell, params: Mapping[str, Any], check_mode: bool) -> dict[str,
     if not params["backup_id"]:
         raise OptionError("backup_id is required, unless handle says what to wait for")
     wish = ServerWish(
-        backup_id=params["backup_id"],
-        server_id=params["server_id"] or "",
+        backup_id=identifier(params["backup_id"]),
+        server_id=identifier(params["server_id"]),
         power_on=params["power_on"],
-        mappings=tuple((pair["backup_id"], pair["volume_id"]) for pair in params["mappings"] or []),
+        mappings=tuple(
+            (identifier(pair["backup_id"]) or None, identifier(pair["volume_id"]) or None)
+            for pair in params["mappings"] or []
+        ),
         run_id=run_id(params),
         allow_other_target=params["allow_other_target"],
         resubmit_unknown=params["resubmit_unknown"],

@@ -323,7 +323,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..module_utils._run.module import run
-from ..module_utils._run.options import WAITING_SPEC, OptionError, need_positive, run_id
+from ..module_utils._run.options import WAITING_SPEC, OptionError, identifier, need_positive, run_id
 from ..module_utils._run.recovery import Shell
 from ..module_utils._run.single import DiskWish, follow, restore_disk, rules_of
 
@@ -342,12 +342,14 @@ def work(shell: Shell, params: Mapping[str, Any], check_mode: bool) -> dict[str,
         return follow(shell, params["handle"] or handle_of_job(params), rules_of(params), dry_run=check_mode)
     if not params["backup_id"] or not params["volume_id"]:
         raise OptionError("backup_id and volume_id are required, unless handle or job_id says what to wait for")
-    wish = DiskWish(params["backup_id"], params["volume_id"], run_id(params), params["allow_other_target"])
+    backup_id, volume_id = identifier(params["backup_id"]), identifier(params["volume_id"])
+    wish = DiskWish(backup_id, volume_id, run_id(params), params["allow_other_target"])
     return restore_disk(shell, wish, rules_of(params), dry_run=check_mode)
 
 
 def handle_of_job(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {"service": "vbs", **{name: params[name] for name in ("job_id", "backup_id", "volume_id")}}
+    ids = {name: identifier(params[name]) or None for name in ("backup_id", "volume_id")}
+    return {"service": "vbs", "job_id": params["job_id"], **ids}
 
 
 def main() -> None:

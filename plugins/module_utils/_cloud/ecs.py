@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._restore.model import Accepted, Failure, Job, Server, ServerVolume
@@ -26,9 +27,9 @@ def server(api: Api, server_id: str) -> Server:
     what = f"looking at server {server_id}"
     answer = api.get("ecs", ("v1", PROJECT, "cloudservers", server_id), what=what, name=SHOW[1])
     found = _server(mapping(answer.json.get("server")), what=what)
-    if found.id != server_id:
+    if found.id.lower() != server_id.lower():
         raise nonsense(what, f"the answer is about server {found.id}")
-    return found
+    return replace(found, id=server_id)
 
 
 def servers(api: Api, server_ids: Iterable[str]) -> dict[str, Server]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._restore.model import Attachment, Disk, Failure
@@ -25,9 +26,9 @@ def disk(api: Api, volume_id: str) -> Disk:
     what = f"looking at disk {volume_id}"
     answer = api.get("evs", ("v2", PROJECT, "volumes", volume_id), what=what, name="ShowVolume")
     found = _disk(mapping(answer.json.get("volume")), what=what)
-    if found.id != volume_id:
+    if found.id.lower() != volume_id.lower():
         raise nonsense(what, f"the answer is about disk {found.id}")
-    return found
+    return replace(found, id=volume_id)
 
 
 def disks(api: Api, volume_ids: Iterable[str]) -> dict[str, Disk]:

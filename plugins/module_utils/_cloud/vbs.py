@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .._restore import times
@@ -53,9 +54,9 @@ def backup(api: Api, backup_id: str) -> Backup:
     what = f"looking at backup {backup_id}"
     answer = api.get("vbs", ("v3", PROJECT, "backups", backup_id), what=what, name="ShowBackup")
     found = _backup(mapping(answer.json.get("backup")), what=what)
-    if found.id != backup_id:
+    if found.id.lower() != backup_id.lower():
         raise nonsense(what, f"the answer is about backup {found.id}")
-    return found
+    return replace(found, id=backup_id)
 
 
 def backups(api: Api, *, volume_ids: Iterable[str] = ()) -> list[Backup]:

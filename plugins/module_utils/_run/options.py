@@ -10,6 +10,7 @@ in, else all from HW_*, else all from OS_*, and are never mixed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,7 @@ TELLTALE: Mapping[str, tuple[str, ...]] = {
 }
 """Options that say by themselves which way is meant. `domain_name` alone says nothing."""
 
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}")
 _YES = ("1", "true", "yes", "on")
 
 
@@ -233,6 +235,14 @@ def _login_of(source: str, values: Mapping[str, Any], meant: list[str]) -> Login
 
 
 # -- single values -----------------------------------------------------------------------------------------------------
+
+
+def identifier(value: Any) -> str:
+    """The id of a disk, server or backup, "" for none. A UUID may be written in capitals, the cloud answers in small
+    letters (RFC 9562), and ids are compared as texts.
+    """
+    text = str(value or "")
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 def positive(value: Any) -> bool:

@@ -11,7 +11,16 @@ from typing import Any
 from .._restore.outcome import Rules
 from .._restore.points import LATEST
 from .._restore.wishes import Terms, Wish
-from .options import CONNECTION_SPEC, JOURNAL_SPEC, OptionError, journal_directory, moment, need_positive, run_id
+from .options import (
+    CONNECTION_SPEC,
+    JOURNAL_SPEC,
+    OptionError,
+    identifier,
+    journal_directory,
+    moment,
+    need_positive,
+    run_id,
+)
 from .recovery import RunOptions
 
 TARGET_SPEC: dict[str, dict[str, Any]] = {
@@ -86,9 +95,9 @@ def _wish(target: Mapping[str, Any]) -> Wish:
         wave=target["wave"],
         group=target["group"] or "",
         critical=target["critical"],
-        server_id=target["server_id"] or "",
-        volumes=tuple((volume["volume_id"], volume["backup_id"]) for volume in target["volumes"] or []),
-        backup_id=target["backup_id"],
+        server_id=identifier(target["server_id"]),
+        volumes=tuple((identifier(v["volume_id"]), identifier(v["backup_id"])) for v in target["volumes"] or []),
+        backup_id=identifier(target["backup_id"]),
         power_on=target["power_on"],
         point_in_time=point_in_time,
         max_backup_age_seconds=target["max_backup_age"],

@@ -110,6 +110,21 @@ def test_a_disk_that_makes_no_sense(change: dict[str, Any]) -> None:
     assert DISK in str(error)
 
 
+@pytest.mark.parametrize(
+    ("look", "name", "document"),
+    [
+        (evs.disk, "volume", EVS_DISK),
+        (ecs.server, "server", ECS_SERVER),
+        (vbs.backup, "backup", VBS_BACKUP),
+    ],
+)
+def test_an_id_in_capitals_is_the_same_id(look: Callable[..., Any], name: str, document: dict[str, Any]) -> None:
+    """The cloud finds it and answers in small letters, which was taken for an answer about another thing."""
+    big = document["id"].upper()
+    assert look(make_api(Script(reply({name: document}))), big).id == big
+    assert look(make_api(Script(reply({name: {**document, "id": big}}))), document["id"]).id == document["id"]
+
+
 class Disks:
     """The list call of EVS: by ids, or by pages with a marker."""
 

@@ -49,6 +49,13 @@ def test_server_and_mappings_are_worked_out_from_the_backup(stage: Stage) -> Non
     assert stage.world.cloud.world.servers[SERVER].status == "ACTIVE"
 
 
+def test_ids_may_be_written_in_capitals(stage: Stage) -> None:
+    pairs = [{name: value.upper() for name, value in pair.items()} for pair in PAIRS]
+    options = {"backup_id": BACKUP.upper(), "server_id": SERVER.upper(), "mappings": pairs}
+    assert stage.run(hss_backup_restore, **options)["state"] == "restored"
+    assert sent(stage) == {"server_id": SERVER, "power_on": True, "mappings": PAIRS}
+
+
 def test_power_stays_off_if_that_is_wished(stage: Stage) -> None:
     stage.run(hss_backup_restore, backup_id=BACKUP, power_on=False)
     assert sent(stage)["power_on"] is False

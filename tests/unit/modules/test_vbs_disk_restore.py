@@ -211,3 +211,11 @@ def test_answers_that_are_no_json(stage: Stage, answer: dict[str, Any], words: s
     with pytest.raises(CloudError, match=words):
         stage.run(vbs_disk_restore, **THIS)
     assert stage.writes == 0
+
+
+def test_ids_may_be_written_in_capitals(stage: Stage) -> None:
+    """The cloud finds them and answers in small letters (RFC 9562): that was taken for an answer about another disk."""
+    big = {name: value.upper() for name, value in THIS.items()}
+    result = stage.run(vbs_disk_restore, **big, run_id="r1")
+    assert (result["state"], result["volume_id"], result["backup_id"]) == ("restored", DISK, BACKUP)
+    assert stage.run(vbs_disk_restore, **THIS, run_id="r1")["state"] == "already_restored"

@@ -20,6 +20,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options impo
     ENVIRONMENT,
     OptionError,
     connection,
+    identifier,
     journal_directory,
     login,
     moment,
@@ -248,6 +249,21 @@ def test_lengths(length: int, right: bool) -> None:
         assert refusal(check) == f"mappings: backup_id must have 1 to 64 characters, it has {length}"
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (None, ""),
+        ("latest", "latest"),
+        ("C0FFEE00-0000-4000-8000-00000000000A", "c0ffee00-0000-4000-8000-00000000000a"),
+        ("C0FFEE0000004000800000000000000A", "c0ffee0000004000800000000000000a"),
+        ("Volume-1", "Volume-1"),
+        ("C0FFEE00-0000-4000-8000-00000000000A\n", "C0FFEE00-0000-4000-8000-00000000000A\n"),
+    ],
+)
+def test_only_a_uuid_is_the_same_in_capitals(value: str | None, meant: str) -> None:
+    assert identifier(value) == meant
+
+
 @pytest.mark.parametrize("value", [None, "", "r1", "2026-01-31T04:05:06", "r" * 40, 20260131])
 def test_a_run_id(value: object) -> None:
     assert run_id({"run_id": value}) == ("" if value is None else str(value))
@@ -309,6 +325,14 @@ def test_a_target_becomes_a_wish() -> None:
     assert wishes_of([given]) == [
         Wish("db01", "hss", 2, "erp", True, "s1", (), "b1", False, 86_400.0, 3600.0),
     ]
+
+
+def test_ids_of_a_target_may_be_written_in_capitals() -> None:
+    one = "c0ffee00-0000-4000-8000-00000000000a"
+    big = one.upper()
+    volumes = [{"volume_id": big, "backup_id": big}]
+    found = wishes_of([target(server_id=big, backup_id=big, volumes=volumes)])
+    assert found == [Wish("db01", "vbs", server_id=one, volumes=((one, one),), backup_id=one)]
 
 
 @pytest.mark.parametrize("given", [{"point_in_time": "soon"}, {"max_backup_age": 0}, {"max_backup_age": -5.0}])
