@@ -27,7 +27,7 @@ from .mark import (
     says_nothing,
     standing,
 )
-from .model import Backup, Disk, Server
+from .model import Backup, Disk, Server, ServerVolume
 from .preflight import ERROR, WARNING, Case, Limits, Problem, examine
 from .times import iso
 from .wishes import Terms, Wish, contradictions
@@ -491,6 +491,7 @@ def _server_restore(
     backup_id = chosen.ids.get((wish.name, wish.server_id), "")
     backup = survey.backups.get(backup_id)
     server = survey.servers.get(wish.server_id)
+    server = with_attachments(server, survey.disks) if server else None
     mark = marks.of_server(wish.server_id)
     if mark is not None and _given_up(mark, hss_standing(mark), terms, in_use=True):
         mark = None
@@ -508,6 +509,14 @@ def _server_restore(
         unmapped=unmapped,
     )
     return PlannedRestore(case, _STATES.get(stands, "begun"), mappings=mappings)
+
+
+def with_attachments(server: Server, disks: Mapping[str, Disk]) -> Server:
+    """A server that lists no disks, with those of `disks` that say that they are attached to it."""
+    if server.volumes:
+        return server
+    here = ((disk.id, disk.attached_to(server.id)) for disk in disks.values())
+    return replace(server, volumes=tuple(ServerVolume(volume_id, a.device) for volume_id, a in here if a))
 
 
 def map_children(

@@ -404,6 +404,14 @@ RULES: tuple[Rule, ...] = (
         "Restore this server with hss_backup_restore and explicit mappings.",
     ),
     Rule(
+        "mappings_missing",
+        ERROR,
+        lambda c: c.method == "hss" and c.fresh and _backup(c, lambda b: not b.children and not b.volume_id),
+        lambda c: f"backup {c.backup_id} is of server {c.server_id}, and HSS does not name the backups of its disks",
+        "Restore this server with hss_backup_restore and explicit mappings: the backup of each disk, as the console of"
+        " HSS or CBR shows it, and the disk.",
+    ),
+    Rule(
         "hss_disk_too_small",
         ERROR,
         lambda c: bool(_hss_too_small(c)),

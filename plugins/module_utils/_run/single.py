@@ -19,7 +19,7 @@ from .._restore.hss import HssUnit, follow_server, open_records, recover_hss
 from .._restore.mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing
 from .._restore.model import Backup
 from .._restore.outcome import GOOD, DiskUnit, Restore, Rules, State
-from .._restore.planning import Plan, hss_standing, make_plan, map_children
+from .._restore.planning import Plan, Survey, hss_standing, make_plan, map_children, with_attachments
 from .._restore.preflight import ERROR, Case, Limits, Problem, examine
 from .._restore.times import from_cloud, iso
 from .._restore.wishes import Terms, Wish
@@ -174,11 +174,12 @@ def restore_server(shell: Shell, wish: ServerWish, rules: Rules, *, dry_run: boo
     server_id = wish.server_id or backup.server_id
     if backup.children and not server_id:
         raise OptionError("server_id is missing: the backup does not name its server")
+    of_disk = not backup.children and (bool(backup.volume_id) or not server_id)
     if wish.run_id and not server_id:
         raise OptionError("run_id needs server_id: the mark of the run is kept at the server")
     case, mappings = _server_case(shell, wish, backup, server_id)
-    problems = list(examine(case)) if server_id else []
-    problems += _mapping_problems(wish, backup, case, mappings)
+    problems = [p for p in examine(case) if p.code != "mappings_missing" or not mappings] if server_id else []
+    problems += _useless_mappings(wish, backup, case) if of_disk else _mapping_problems(wish, backup, case, mappings)
     problems += _others_at_work(shell, case, wish.run_id)
     if case.standing is Standing.FINISHED and case.mark:
         return _already(wish.backup_id, case.mark, server_id=server_id)
@@ -207,6 +208,7 @@ def _server_case(
     terms = Terms(incident_at=shell.clock.now(), run_id=wish.run_id or NO_RUN)
     wishes = [target] if server_id else []
     found = survey(shell.api, wishes, terms, clock=shell.clock, known_hss={backup.id: backup})
+    found = _with_attachments(shell, found, wish, backup, server_id)
     server = found.servers.get(server_id)
     from_marks = next(make_plan(wishes, terms, found).restores).case if wishes else None
     mappings, unmapped = complete(wish.mappings, backup) if wish.mappings else map_children(backup, server)
@@ -227,6 +229,16 @@ def _server_case(
     return case, mappings
 
 
+def _with_attachments(shell: Shell, found: Survey, wish: ServerWish, backup: Backup, server_id: str) -> Survey:
+    """Where the server lists no disks, those that the mappings can mean tell themselves where they are attached."""
+    server = found.servers.get(server_id)
+    meant = [v for _child, v in wish.mappings if v] + [child.resource_id for child in backup.children]
+    if server is None or server.volumes or not any(meant):
+        return found
+    disks = {**evs.disks(shell.api, sorted({v for v in meant if v} - found.disks.keys())), **found.disks}
+    return replace(found, disks=disks, servers={**found.servers, server_id: with_attachments(server, disks)})
+
+
 def complete(
     pairs: tuple[tuple[str | None, str | None], ...], backup: Backup
 ) -> tuple[tuple[tuple[str | None, str | None], ...], tuple[Any, ...]]:
@@ -234,7 +246,7 @@ def complete(
 
     For a backup of a disk, which has no children, pairs are left as they are: the cloud does not use them.
     """
-    if not backup.children:
+    if backup.volume_id and not backup.children:
         return pairs, ()
     disk_of = {child.id: child.resource_id for child in backup.children}
     child_of = {child.resource_id: child.id for child in backup.children if child.resource_id}
@@ -246,7 +258,7 @@ def complete(
             raise OptionError(
                 f"mappings: the other half of {child_id or volume_id} cannot be told from the backup; name it"
             )
-        if found_child not in disk_of:
+        if disk_of and found_child not in disk_of:
             raise OptionError(
                 f"mappings: {found_child} is not a child of backup {backup.id}; its children are {', '.join(disk_of)}"
             )
@@ -257,6 +269,22 @@ def complete(
     return tuple(whole), ()
 
 
+def _useless_mappings(wish: ServerWish, backup: Backup, case: Case) -> list[Problem]:
+    own = backup.volume_id or "the disk that it was made of"
+    return [
+        Problem(
+            ERROR,
+            "mapping_unused",
+            case.target,
+            f"backup {backup.id} is of one disk: HSS ignores the mapping to {volume_id} and writes to {own}",
+            "Leave mappings out for the backup of a disk.",
+            volume_id,
+        )
+        for _child, volume_id in wish.mappings
+        if volume_id and volume_id != own
+    ]
+
+
 def _mapping_problems(
     wish: ServerWish, backup: Backup, case: Case, mappings: tuple[tuple[str | None, str | None], ...]
 ) -> list[Problem]:
@@ -265,22 +293,10 @@ def _mapping_problems(
     def problem(code: str, message: str, remedy: str, volume_id: str | None = "") -> Problem:
         return Problem(ERROR, code, case.target, message, remedy, volume_id or "")
 
-    if not backup.children:
-        own = backup.volume_id or backup.server_id
-        return [
-            problem(
-                "mapping_unused",
-                f"backup {backup.id} is of one disk: HSS ignores the mapping to {volume_id} and writes to {own}",
-                "Leave mappings out for the backup of a disk.",
-                volume_id,
-            )
-            for _child, volume_id in wish.mappings
-            if volume_id and volume_id != own
-        ]
     disk_of = {child.id: child.resource_id for child in backup.children}
     found = []
     for child_id, volume_id in mappings:
-        if not wish.allow_other_target and disk_of.get(child_id or "") not in ("", volume_id):
+        if not wish.allow_other_target and disk_of.get(child_id or "", "") not in ("", volume_id):
             found.append(
                 problem(
                     "mapping_other_disk",

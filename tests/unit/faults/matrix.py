@@ -26,7 +26,8 @@ from simulation.cases import backup_id, disk_id, server_id
 from simulation.world import START, World
 
 SAYS = "the cloud says so"
-CAUSES = f"{SAYS}|redirects are not followed|does not exist|no usable restore point|make a new plan"
+OURS = "redirects are not followed|does not exist|no usable restore point|make a new plan|does not name the backups"
+CAUSES = f"{SAYS}|{OURS}"
 """What a clear no becomes in the result: the cloud's words, or our own where they say more."""
 EXPIRED_TOKEN = {"error_msg": "The token must be updated", "error_code": "APIGW.0307"}
 

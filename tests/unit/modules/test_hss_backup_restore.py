@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options impo
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from ansible_collections.hwcloud.recovery.plugins.modules import hss_backup_restore, restore_job_info
 from simulation.cases import disk_id, server_id, world
-from simulator.messages import Request
+from simulator.messages import Request, Response
 from simulator.rig import child_id, hss_id
 
 from .conftest import Stage
@@ -54,6 +56,65 @@ def test_ids_may_be_written_in_capitals(stage: Stage) -> None:
     options = {"backup_id": BACKUP.upper(), "server_id": SERVER.upper(), "mappings": pairs}
     assert stage.run(hss_backup_restore, **options)["state"] == "restored"
     assert sent(stage) == {"server_id": SERVER, "power_on": True, "mappings": PAIRS}
+
+
+def told_otherwise(stage: Stage, api: str, **changes: Any) -> None:
+    """The cloud of the stage with other values in some documents: those of paths that match `api`."""
+    handle = stage.world.cloud.handle
+
+    def changed(service: str, request: Request) -> Response:
+        response = handle(service, request)
+        if request.method == "GET" and re.search(api, request.path) and response.status == 200:
+            document = response.json()
+            inner = document.get("server", document)
+            inner.update(changes)
+            return replace(response, body=json.dumps(document).encode())
+        return response
+
+    stage.world.cloud.handle = changed  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("mappings", [None, PAIRS])
+def test_a_server_need_not_list_its_disks(stage: Stage, mappings: Any) -> None:
+    """EVS shows where they are attached. Without the list, no HSS backup could be restored, mapped or not."""
+    told_otherwise(stage, r"/cloudservers/[^/]+$", **{"os-extended-volumes:volumes_attached": None})
+    assert stage.run(hss_backup_restore, backup_id=BACKUP, mappings=mappings)["state"] == "restored"
+    assert sent(stage)["mappings"] == PAIRS
+
+
+def test_a_disk_of_another_server_stays_one(stage: Stage) -> None:
+    told_otherwise(stage, r"/cloudservers/[^/]+$", **{"os-extended-volumes:volumes_attached": None})
+    elsewhere = [{"backup_id": child_id(4), "volume_id": disk_id(3)}, PAIRS[1]]
+    with pytest.raises(NotReady) as raised:
+        stage.run(hss_backup_restore, backup_id=BACKUP, mappings=elsewhere, allow_other_target=True)
+    assert codes(raised) == {"mapping_not_attached"}
+    assert stage.writes == 0
+
+
+def test_a_server_backup_need_not_name_the_backups_of_its_disks(stage: Stage) -> None:
+    """It was taken for the backup of one disk, and mappings, which HSS demands for a server, were refused."""
+    told_otherwise(stage, r"/detail$", children=None)
+    assert stage.run(hss_backup_restore, backup_id=BACKUP, mappings=PAIRS)["state"] == "restored"
+    assert sent(stage) == {"server_id": SERVER, "power_on": True, "mappings": PAIRS}
+
+
+def test_without_the_backups_of_its_disks_mappings_are_needed(stage: Stage) -> None:
+    told_otherwise(stage, r"/detail$", children=None)
+    with pytest.raises(NotReady) as raised:
+        stage.run(hss_backup_restore, backup_id=BACKUP)
+    assert codes(raised) == {"mappings_missing"}
+    with pytest.raises(NotReady) as raised:
+        stage.run(hss_backup_restore, backup_id=BACKUP, mappings=[{**PAIRS[0], "volume_id": disk_id(3)}])
+    assert codes(raised) == {"mapping_not_attached"}
+    assert stage.writes == 0
+
+
+def test_the_backup_of_a_disk_takes_no_mappings(stage: Stage) -> None:
+    told_otherwise(stage, r"/detail$", children=None, resource_type="OS::Cinder::Volume", resource_id=disk_id(4))
+    with pytest.raises(NotReady) as raised:
+        stage.run(hss_backup_restore, backup_id=BACKUP, mappings=[{**PAIRS[0], "volume_id": disk_id(5)}])
+    assert codes(raised) == {"mapping_unused"}
+    assert stage.writes == 0
 
 
 def test_power_stays_off_if_that_is_wished(stage: Stage) -> None:

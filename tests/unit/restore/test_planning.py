@@ -25,6 +25,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.planning
     hss_standing,
     make_plan,
     map_children,
+    with_attachments,
 )
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.preflight import ERROR, Problem
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Terms, Wish
@@ -353,6 +354,18 @@ def test_children_go_to_their_own_disks(
 def test_without_backup_or_server_nothing_is_certain() -> None:
     assert map_children(None, server()) == ((), ())
     assert map_children(hss_backup(), None) == ((), hss_backup().children)
+
+
+def test_a_server_that_lists_no_disks_has_those_that_say_so() -> None:
+    """ECS need not list them; EVS shows where each disk is attached."""
+    bare = replace(server(), volumes=())
+    full = with_attachments(bare, {one.id: one for one in (disk(ROOT), disk(DATA), disk(LONE))})
+    assert map_children(hss_backup(), full) == (tuple((c.id, c.resource_id) for c in hss_backup().children), ())
+    assert with_attachments(bare, {LONE: disk(LONE)}) == bare
+    assert with_attachments(server(), {}) == server()
+    made = plan(hss_wish(), shown=survey(hss_backup(), bare, disk(ROOT), disk(DATA)))
+    assert errors(made) == []
+    assert len(next(made.restores).mappings) == len(hss_backup().children)
 
 
 def test_a_child_that_is_not_certain_is_an_error_of_the_plan() -> None:

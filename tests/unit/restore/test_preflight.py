@@ -302,6 +302,15 @@ ROWS = [
         says=(SERVER, "c9 (of db09)"),
     ),
     Row(
+        "mappings_missing",
+        bad=(case(GOOD_HSS, backup=hss_backup(children=())),),
+        good=(
+            case(GOOD_HSS, backup=hss_backup(children=(), server_id="", volume_id=ROOT)),
+            case(GOOD_HSS, backup=hss_backup(children=()), standing=Standing.WATCH),
+        ),
+        says=(SERVER,),
+    ),
+    Row(
         "hss_disk_too_small",
         bad=(case(GOOD_HSS, disks=(disk(ROOT), disk(DATA, size_gb=39))),),
         good=(

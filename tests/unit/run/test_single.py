@@ -58,7 +58,15 @@ def test_a_wrong_child_is_told_the_right_ones() -> None:
 
 def test_pairs_for_the_backup_of_a_disk_are_left_as_they_are() -> None:
     """The cloud does not use them (HSS API: Restoring Data Using a Backup)."""
-    assert complete((("c1", None),), hss_backup(children=())) == ((("c1", None),), ())
+    of_disk = hss_backup(children=(), server_id="", volume_id="d1")
+    assert complete((("c1", None),), of_disk) == ((("c1", None),), ())
+
+
+def test_pairs_for_a_server_whose_disks_are_not_named_must_be_whole() -> None:
+    point = hss_backup(children=())
+    assert complete((("c1", "d1"), ("c2", "d2")), point) == ((("c1", "d1"), ("c2", "d2")), ())
+    with pytest.raises(OptionError, match="the other half of c1"):
+        complete((("c1", None),), point)
 
 
 # -- handles -----------------------------------------------------------------------------------------------------------
