@@ -337,4 +337,18 @@ TABLE: tuple[Mutant, ...] = (
         "        if False:\n",
         "tests/unit/cloud/test_transport.py",
     ),
+    Mutant(
+        "a point of unknown status is no point, so an older one is taken",
+        f"{RESTORE}/points.py",
+        '"waiting_restore", UNKNOWN})',
+        '"waiting_restore"})',
+        "tests/unit/restore/test_points.py",
+    ),
+    Mutant(
+        "a server backup without the backups of its disks is restored without mappings",
+        f"{RESTORE}/preflight.py",
+        "not b.children and not b.volume_id),",
+        "False),",
+        "tests/unit/modules/test_hss_backup_restore.py",
+    ),
 )

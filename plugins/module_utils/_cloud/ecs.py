@@ -21,6 +21,8 @@ DETACH = ("ecs", "DetachServerVolume")
 """The API whose rate limit counts this call. Its turn is taken before the look that guards the call."""
 _SINGLE_CALLS = 3
 _PAGE = 1000
+_UNKNOWN = "UNKNOWN"
+"""The status of a server whose status the cloud cannot tell (ECS API reference, ECS Statuses): neither on nor off."""
 
 
 def server(api: Api, server_id: str) -> Server:
@@ -44,9 +46,12 @@ def servers(api: Api, server_ids: Iterable[str]) -> dict[str, Server]:
 
 
 def all_servers(api: Api) -> dict[str, Server]:
-    """Every server of the project."""
+    """Every server of the project, also those whose entries are incomplete: they may be nobody's business here."""
     what = "listing the servers of the project"
-    return {server_id: _server(found, what=what) for server_id, found in _listed(api, what=what).items()}
+    return {
+        server_id: _server({**found, "status": text(found.get("status")).strip() or _UNKNOWN}, what=what)
+        for server_id, found in _listed(api, what=what).items()
+    }
 
 
 def _listed(api: Api, *, what: str, wanted: Iterable[str] = ()) -> dict[str, dict[str, Any]]:

@@ -59,8 +59,8 @@ def disks(api: Api, volume_ids: Iterable[str]) -> dict[str, Disk]:
 def disks_in(api: Api, status: str) -> list[Disk]:
     """All disks of the project in one state."""
     what = f"looking for disks that are {status}"
-    every = [_disk(document, what=what) for document in _all(api, {"status": status}, what=what).values()]
-    return [one for one in every if one.status == status]
+    every = _all(api, {"status": status}, what=what).values()
+    return [_disk(document, what=what) for document in every if text(document.get("status")) in (status, "")]
 
 
 def write_metadata(api: Api, volume_id: str, values: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .._restore import times
-from .._restore.model import Accepted, Backup, Job
+from .._restore.model import UNKNOWN, Accepted, Backup, Job
 from . import jobs
 from .api import PROJECT, Api
 from .fields import listed, mapping, needed, nonsense, text, whole
@@ -67,16 +67,16 @@ def backups(api: Api, *, volume_ids: Iterable[str] = ()) -> list[Backup]:
     found: dict[str, Backup] = {}
     for query in filters or [{}]:
         for document in _all(api, query).values():
-            one = _backup(document, what="listing backups")
+            one = _listed(document)
             if not named or one.volume_id in named:
                 found[one.id] = one
     return list(found.values())
 
 
 def backups_in(api: Api, status: str) -> list[Backup]:
-    """All backups of the project in one state."""
-    every = [_backup(document, what="listing backups") for document in _all(api, {"status": status}).values()]
-    return [one for one in every if one.status == status]
+    """All backups of the project that are in one state, or may be."""
+    every = map(_listed, _all(api, {"status": status}).values())
+    return [one for one in every if one.status in (status, UNKNOWN)]
 
 
 def _all(api: Api, query: Mapping[str, object]) -> dict[str, dict[str, Any]]:
@@ -95,6 +95,11 @@ def _all(api: Api, query: Mapping[str, object]) -> dict[str, dict[str, Any]]:
         return Page(listed(answer.json, "backups", what=what), whole(answer.json.get("count")))
 
     return collect(fetch, what=what)
+
+
+def _listed(document: Mapping[str, Any]) -> Backup:
+    """An entry of the list. One without a status stays in it, for it may be the newest of its disk."""
+    return _backup({**document, "status": text(document.get("status")).strip() or UNKNOWN}, what="listing backups")
 
 
 def _backup(document: Mapping[str, Any], *, what: str) -> Backup:

@@ -114,6 +114,10 @@ class ChildBackup:
     size_gb: int | None = None
 
 
+UNKNOWN = "unknown"
+"""The status of a backup whose status the cloud does not tell."""
+
+
 @dataclass(frozen=True)
 class Backup:
     """A restore point. `created_at` is None where the cloud did not say or said it unreadably."""

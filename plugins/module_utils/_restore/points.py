@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .model import Backup
+from .model import UNKNOWN, Backup
 from .preflight import ERROR, Problem
 from .times import iso
 
@@ -63,13 +63,14 @@ def choose(wishes: Sequence[PointWish], backups: Sequence[Backup]) -> Chosen:
 
 
 # Statuses of VBS (Querying Details About VBS Backups) and HSS (Querying the Backups of a Server).
-_SERVING = frozenset({"available", "restoring", "waiting_restore"})
+_SERVING = frozenset({"available", "restoring", "waiting_restore", UNKNOWN})
 
 
 def candidates(wish: PointWish, by_source: Mapping[str, Sequence[Backup]]) -> list[Backup]:
     """Points that may serve: with a known time, and clean where that is demanded and can be known.
 
-    One that is being restored will serve again: an older one is no substitute for it, so preflight says to wait.
+    One that is being restored will serve again: an older one is no substitute for it, so preflight says to wait. Nor
+    is one for a point of which the cloud does not tell the status.
     """
     usable = [b for b in by_source.get(wish.source_id, ()) if b.status in _SERVING and b.created_at is not None]
     if not wish.clean_only:

@@ -298,6 +298,21 @@ def test_a_list_that_never_rests_is_busy() -> None:
     assert failure(ecs.all_servers, make_api(script)).info.kind is Failure.BUSY
 
 
+@pytest.mark.parametrize("status", [None, "", {}, "gone"])
+def test_a_server_without_a_status_is_neither_on_nor_off(status: object) -> None:
+    """One such server, which had nothing to do with the task, made the list of all servers unreadable."""
+    odd = {**server_of(1), "status": status, "metadata": {"k": "v"}}
+    if status == "gone":
+        del odd["status"]
+    api = make_api(Script(reply({"servers": [odd, {"status": "ACTIVE"}, server_of(2)]}), forever=True))
+    found = ecs.all_servers(api)
+    assert list(found) == ["server-1", "server-2"]
+    assert (found["server-1"].running, found["server-1"].stopped) == (False, False)
+    assert found["server-1"].metadata == {"k": "v"}
+    assert failure(ecs.servers, api, ["server-1", "server-2", "a", "b"]).info.kind is Failure.NONSENSE
+    assert list(ecs.servers(api, ["server-2", "a", "b", "c"])) == ["server-2"]
+
+
 def test_an_offset_that_counts_records_loses_no_server() -> None:
     """The first page was asked for with offset=1, which left out the first server, and its marks, in silence."""
     every = [server_of(number) for number in range(3)]
@@ -624,6 +639,19 @@ def test_backups_of_some_disks(wanted: list[str], filtered: bool) -> None:
 def test_a_filter_that_the_cloud_ignores_does_no_harm() -> None:
     script = Script(reply({"backups": [VBS_BACKUP, {**VBS_BACKUP, "id": "b2", "volume_id": "other"}]}), forever=True)
     assert [one.id for one in vbs.backups(make_api(script), volume_ids=[DISK])] == [BACKUP]
+
+
+def test_a_backup_without_a_status_spoils_no_list() -> None:
+    odd = {**VBS_BACKUP, "id": "b2", "status": None}
+    api = make_api(Script(reply({"backups": [VBS_BACKUP, odd]}), forever=True))
+    assert [(one.id, one.status) for one in vbs.backups(api)] == [(BACKUP, "available"), ("b2", "unknown")]
+    assert [one.id for one in vbs.backups_in(api, "restoring")] == ["b2"], "it may be one that is being restored"
+
+
+def test_only_disks_in_the_state_asked_for_are_judged() -> None:
+    busy = {"id": DISK, "status": "restoring-backup", "size": 1}
+    api = make_api(Script(reply({"volumes": [busy, {"id": "d2", "status": "error"}]}), forever=True))
+    assert [one.id for one in evs.disks_in(api, "restoring-backup")] == [DISK]
 
 
 # --- HSS ---

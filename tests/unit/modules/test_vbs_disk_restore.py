@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options impo
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from ansible_collections.hwcloud.recovery.plugins.modules import restore_job_info, vbs_disk_restore
 from simulation.cases import backup_id, disk_id, world
+from simulator.messages import Request, Response
 
 from .conftest import Stage
 
@@ -219,3 +222,19 @@ def test_ids_may_be_written_in_capitals(stage: Stage) -> None:
     result = stage.run(vbs_disk_restore, **big, run_id="r1")
     assert (result["state"], result["volume_id"], result["backup_id"]) == ("restored", DISK, BACKUP)
     assert stage.run(vbs_disk_restore, **THIS, run_id="r1")["state"] == "already_restored"
+
+
+def test_a_server_that_has_nothing_to_do_with_it_may_lack_its_status(stage: Stage) -> None:
+    """Marks are looked for at all servers, and one incomplete entry among them kept a detached disk from its backup."""
+    handle = stage.world.cloud.handle
+
+    def changed(service: str, request: Request) -> Response:
+        response = handle(service, request)
+        if not request.path.endswith("/cloudservers/detail"):
+            return response
+        document = response.json()
+        document["servers"][0]["status"] = None
+        return replace(response, body=json.dumps(document).encode())
+
+    stage.world.cloud.handle = changed  # type: ignore[method-assign]
+    assert stage.run(vbs_disk_restore, **THIS)["state"] == "restored"

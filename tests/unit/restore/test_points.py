@@ -73,7 +73,7 @@ def test_only_available_points_with_a_known_time_serve() -> None:
     assert picked([vbs()], points("d1", 10) + newest) == ["d1@10"]
 
 
-@pytest.mark.parametrize("status", ["restoring", "waiting_restore"])
+@pytest.mark.parametrize("status", ["restoring", "waiting_restore", "unknown"])
 def test_an_older_point_is_no_substitute_for_one_that_is_being_restored(status: str) -> None:
     """It was taken in silence, if a plan was made while another run, or a person, restored the newest one."""
     busy = replace(points("d1", 50)[0], status=status)
