@@ -68,6 +68,11 @@ _NO_WORDS = frozenset({"", "null", "none", "[]", "true", "ok", "success", "accep
 """Bodies that say no more than the status of a success does."""
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,256}|v\d\.\d")
 
+_NO_HSS = (
+    " Where HSS has no restore API, restore the same backup with Cloud Backup and Recovery (CBR), on its console or by"
+    " its API."
+)
+_AS_SHOWN = "Give the id as the console shows it: letters, digits, - and _."
 _TOKEN_REFUSED = "Get a new token, or log in with user name and password, which renews tokens by itself."
 _LOGIN_REFUSED = "Even a new token is refused: check that user, project, region and cloud belong together."
 
@@ -288,7 +293,8 @@ class Api:
         job: bool = False,
     ) -> Answer:
         if self._read_only and method != "GET":
-            raise self._forbidden(f"{what}: not done, since nothing may be changed in check mode")
+            message = f"{what}: not done, since nothing may be changed in check mode"
+            raise self._forbidden(message, "Run it without check mode.")
         if incomplete := missing_parts(self._login):
             raise incomplete
         order = _Order(
@@ -310,7 +316,7 @@ class Api:
         # A wrong or empty segment would ask for something else: "cloudbackups/{id}" without "restore" deletes a backup.
         for segment in path:
             if segment != PROJECT and not _SEGMENT.fullmatch(segment):
-                raise self._forbidden(f"{what}: {segment[:80]!r} is not an id that belongs in a URL")
+                raise self._forbidden(f"{what}: {segment[:80]!r} is not an id that belongs in a URL", _AS_SHOWN)
         base = self._endpoints.base(service)
         segments = [self._checked_project_id(what) if segment == PROJECT else segment for segment in path]
         asked = query_text((key, value) for key, value in query.items() if value is not None)
@@ -319,7 +325,7 @@ class Api:
     def _checked_project_id(self, what: str) -> str:
         found = self.project_id()
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", found):
-            raise self._forbidden(f"{what}: project_id {found[:80]!r} is not an id that belongs in a URL")
+            raise self._forbidden(f"{what}: project_id {found[:80]!r} is not an id that belongs in a URL", _AS_SHOWN)
         return found
 
     def _project_header(self, service: str, what: str) -> dict[str, str]:
@@ -328,8 +334,8 @@ class Api:
             return {}
         return {"X-Project-Id": self._checked_project_id(what)}
 
-    def _forbidden(self, message: str) -> CloudError:
-        return fail(Failure.FORBIDDEN_HERE, self._redactor.text(message))
+    def _forbidden(self, message: str, remedy: str) -> CloudError:
+        return fail(Failure.FORBIDDEN_HERE, self._redactor.text(message), remedy=remedy)
 
     # --- sending ---
 
@@ -399,6 +405,8 @@ class Api:
         )
         if 300 <= response.status < 400:
             error = replace(error, message=f"{order.what}: {self._redirect(order, response)}")
+        if error.code.lower() == "apigw.0101" and order.key[0] == "hss":
+            error = replace(error, remedy=error.remedy + _NO_HSS)
         if error.code.lower() == "apigw.0301":
             error = self._with_times(error, response)
         if response.status == 429:

@@ -129,11 +129,7 @@ _HSS_STATE = "Look at the protection state of the server on the HSS console (age
 
 _CODES: dict[str, Meaning] = {
     # Gateway (API Gateway, error codes)
-    "APIGW.0101": Meaning(
-        _REFUSED,
-        "This cloud does not publish this API here: check region, cloud and endpoints. Where HSS has no restore API, "
-        "restore the same backup with Cloud Backup and Recovery (CBR), on its console or by its API.",
-    ),
+    "APIGW.0101": Meaning(_REFUSED, "This cloud does not publish this API here: check region, cloud and endpoints."),
     "APIGW.0201": Meaning(None, "The gateway found the request too large or waited too long for the service."),
     "APIGW.0301": Meaning(_DENIED, "Check access key and secret key (or the token), and the clock of this machine."),
     "APIGW.0302": Meaning(_DENIED, _RIGHTS),

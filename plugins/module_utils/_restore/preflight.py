@@ -108,12 +108,18 @@ def _too_small(case: Case) -> bool:
     return bool(backup and disk and backup.size_gb is not None and disk.size_gb < backup.size_gb)
 
 
+def _source(case: Case) -> str:
+    if case.backup is None:
+        return ""
+    return case.backup.server_id if case.method == "hss" else case.backup.volume_id
+
+
 def _other_source(case: Case) -> bool:
     if case.backup is None or case.limits.allow_other_target:
         return False
     if case.method == "hss":
-        return bool(case.backup.server_id) and case.backup.server_id != case.server_id
-    return case.backup.volume_id != case.volume_id
+        return bool(_source(case)) and _source(case) != case.server_id
+    return _source(case) != case.volume_id
 
 
 def _other_zone(case: Case) -> bool:
@@ -300,9 +306,9 @@ RULES: tuple[Rule, ...] = (
         ERROR,
         _other_source,
         lambda c: (
-            f"backup {c.backup_id} was made of"
-            f" {(c.backup.server_id if c.method == 'hss' else c.backup.volume_id) if c.backup else ''},"
-            f" not of {c.server_id if c.method == 'hss' else c.volume_id}"
+            f"backup {c.backup_id} was made of {_source(c)}, not of {c.server_id if c.method == 'hss' else c.volume_id}"
+            if _source(c)
+            else f"the cloud does not say which disk backup {c.backup_id} was made of"
         ),
         "Take a backup of this very disk or server; a single module can be told allow_other_target.",
     ),

@@ -249,7 +249,6 @@ def test_what_nova_said_inside_ecs() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("APIGW.0101", "Cloud Backup and Recovery"),
         ("APIGW.0101", "region"),
         ("IAM.0061", "locked"),
         ("VolumeBackup.0205", "detach"),

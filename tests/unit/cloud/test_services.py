@@ -555,7 +555,9 @@ def test_restore_a_disk() -> None:
 @pytest.mark.parametrize("backup_id", ["", "/", "..", "a/../b"])
 def test_no_backup_id_can_delete_a_backup(backup_id: str) -> None:
     script = Script()
-    assert failure(vbs.restore, make_api(script), backup_id, DISK).info.kind is Failure.FORBIDDEN_HERE
+    info = failure(vbs.restore, make_api(script), backup_id, DISK).info
+    assert info.kind is Failure.FORBIDDEN_HERE
+    assert "as the console shows it" in info.remedy
     assert script.requests == []
 
 
@@ -718,6 +720,15 @@ def test_a_server_restore_that_was_not_taken(answer: Any, kind: Failure, words: 
     assert error.info.kind is kind
     assert words in str(error)
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("call", [evs.disk, ecs.server, vbs.backup])
+def test_only_hss_is_told_of_hss(call: Callable[..., Any]) -> None:
+    """A disk that could not be looked at was answered with advice about HSS."""
+    answer = reply({"error_code": "APIGW.0101", "error_msg": "The API does not exist"}, 404)
+    error = failure(call, make_api(Script(answer)), DISK)
+    assert "check region" in error.info.remedy
+    assert "HSS" not in error.info.remedy
 
 
 def test_a_server_backup() -> None:

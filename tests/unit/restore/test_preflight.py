@@ -371,6 +371,11 @@ def test_all_problems_are_told_at_once() -> None:
     }  # fmt: skip
 
 
+def test_a_source_that_the_cloud_does_not_name_is_not_shown_as_a_blank() -> None:
+    [problem] = [p for p in examine(case(backup=backup(volume_id=""))) if p.code == "backup_other_source"]
+    assert problem.message == f"the cloud does not say which disk backup {backup().id} was made of"
+
+
 def test_nothing_stands_against_what_is_finished() -> None:
     worst = case(
         disk=disk(size_gb=1, encrypted=True, shared=True, status="attaching"),
