@@ -281,25 +281,29 @@ class _Marks:
         left = []
         for wish in wishes:
             if wish.method == "hss" and (mark := self.of_server(wish.server_id)):
-                left.append((mark, hss_standing(mark), True, wish.server_id))
-            left += [
-                (mark, standing(mark, disk), bool(disk.attachments), disk.id) for disk, mark in self._of_volumes(wish)
-            ]
+                left.append((mark, hss_standing(mark), self.in_use(mark), wish.server_id))
+            left += [(m, standing(m, disk), self.in_use(m, disk), disk.id) for disk, m in self._of_volumes(wish)]
         mine = [item for item in left if item[0].run_id == run_id and item[0].open and item[1] not in _OVER]
         return all(
             stands is Standing.ATTACH and in_use and self._newest_backup.get(source, 0.0) > mark.at
             for mark, stands, in_use, source in mine
         )
 
+    def in_use(self, mark: Mark, disk: Disk | None = None) -> bool:
+        """Whether a restored server, or a disk with its server, is as it was found: only the last mark may be missing."""
+        server = self._survey.servers.get(mark.server_id)
+        back = disk is None or bool(disk.attachments)
+        return back and server is not None and (server.running or mark.was_running is False)
+
     def pinned(self, wish: Wish, run_id: str, terms: Terms) -> dict[str, str]:
         """Backups that an unfinished run has chosen, by disk or server: `latest` may have moved on since."""
         found = {}
         if wish.method == "hss":
             mark = self.of_server(wish.server_id)
-            if mark and _binds(mark, hss_standing(mark), run_id, terms, in_use=True):
+            if mark and _binds(mark, hss_standing(mark), run_id, terms, in_use=self.in_use(mark)):
                 found[wish.server_id] = mark.backup_id
         for disk, mark in self._of_volumes(wish):
-            if _binds(mark, standing(mark, disk), run_id, terms, in_use=bool(disk.attachments)):
+            if _binds(mark, standing(mark, disk), run_id, terms, in_use=self.in_use(mark, disk)):
                 found[disk.id] = mark.backup_id
         return found
 
@@ -456,7 +460,7 @@ def _disk_restore(
     backup = survey.backups.get(backup_id)
     mark = marks.of_disk(disk, backup) if disk else None
     stands = marks.standing(mark, disk) if mark and disk else Standing.FRESH
-    if mark is not None and _given_up(mark, stands, terms, in_use=bool(disk and disk.attachments)):
+    if mark and disk and _given_up(mark, stands, terms, in_use=marks.in_use(mark, disk)):
         mark, stands = None, Standing.FRESH
     stands = _as_of_run(mark, stands, run_id, backup_id, terms)
     here = disk.attachments[0] if disk and disk.attachments else None
@@ -493,7 +497,7 @@ def _server_restore(
     server = survey.servers.get(wish.server_id)
     server = with_attachments(server, survey.disks) if server else None
     mark = marks.of_server(wish.server_id)
-    if mark is not None and _given_up(mark, hss_standing(mark), terms, in_use=True):
+    if mark is not None and _given_up(mark, hss_standing(mark), terms, in_use=marks.in_use(mark)):
         mark = None
     stands = _as_of_run(mark, hss_standing(mark), run_id, backup_id, terms)
     mappings, unmapped = map_children(backup, server)

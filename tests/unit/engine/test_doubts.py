@@ -377,3 +377,14 @@ def test_who_waits_for_a_short_time_is_not_kept_waiting_by_looks_that_fail() -> 
     result = single.restore_disk(seen.shell(), wish, rules, dry_run=False)
     assert (result["state"], result["changed"], bool(result["handle"])) == ("timed_out", True, True)
     assert seen.clock.now() - began < 60.0
+
+
+def test_a_new_run_that_takes_over_does_not_leave_off_what_the_old_one_held_down_for_a_group() -> None:
+    """The disk was restored and back: so it was begun anew, and its server, found off, stayed off."""
+    seen = world(restore_outcome={disk_id(3): ["fail_available"]})
+    before = Before(seen)
+    group = [replace(DB, group="erp"), replace(ARCHIVE, group="erp")]
+    assert _run(seen, *group)["failed"] and _power(seen, 1) == "SHUTOFF"
+    seen.pass_time(A_NAP)
+    assert not _run(seen, *group, run_id="r2", take_over="r1")["failed"]
+    assert before.differences(seen) == []
