@@ -290,7 +290,7 @@ class _Marks:
         )
 
     def in_use(self, mark: Mark, disk: Disk | None = None) -> bool:
-        """Whether a restored server, or a disk with its server, is as it was found: only the last mark may be missing."""
+        """Whether a restored server, or disk with its server, is as it was found: only the last mark may be missing."""
         server = self._survey.servers.get(mark.server_id)
         back = disk is None or bool(disk.attachments)
         return back and server is not None and (server.running or mark.was_running is False)
