@@ -74,7 +74,7 @@ def _read(
         seen += page.items
         if not page.items and total is not None and len(seen) < total:
             raise fail(
-                Failure.NONSENSE,
+                Failure.BUSY,
                 f"{what}: the list ends after {len(seen)} of {total}",
                 remedy="Try again; what is missing in a list must not be taken for gone.",
             )

@@ -51,6 +51,9 @@ AFTER_A_FAILED_RESTORE = (
 )
 
 
+MAY_GO_ON = "The restore may go on: wait for it again with the handle of this result."
+
+
 class Verdict(Enum):
     RESTORED = "restored"
     FAILED = "failed"
@@ -378,7 +381,7 @@ def _ended_badly(job: Job | ErrorInfo) -> tuple[Verdict, ErrorInfo] | None:
     if isinstance(job, Job) and job.state is JobState.FAILED:
         return Verdict.FAILED, replace(job_error(job), remedy=AFTER_A_FAILED_RESTORE)
     if isinstance(job, ErrorInfo) and job.kind is Failure.DENIED:
-        return Verdict.UNKNOWN, job
+        return Verdict.UNKNOWN, replace(job, remedy=f"{job.remedy} {MAY_GO_ON}".strip())
     return None
 
 

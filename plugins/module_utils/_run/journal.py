@@ -188,7 +188,13 @@ class CloudJournal:
             return None
         if lease is not None and is_young(lease, self._cloud_time()) and (written or lease.run_id != self._take_over):
             return _taken(anchor, f"{lease.run_id} of {lease.host}")
-        return ErrorInfo(Failure.BUSY, f"{anchor} does not show the lease that was written") if written else None
+        if not written:
+            return None
+        return ErrorInfo(
+            Failure.BUSY,
+            f"{anchor.kind} {anchor.id} does not show the lease that was written",
+            remedy="Try again in a minute. If it stays so, something else writes its metadata: find out what.",
+        )
 
     def write(self, holder: Holder, marks: Sequence[tuple[str, Mark]], *, claim: bool) -> ErrorInfo | None:
         now = self._cloud_time()
@@ -201,7 +207,14 @@ class CloudJournal:
         if owner is not None and owner.nonce == self._owner.nonce:
             return None
         if owner is None or owner.at <= since:
-            return replace(_taken(holder, "its marks were removed"), code=REMOVED)
+            return ErrorInfo(
+                Failure.TAKEN,
+                f"the owner of {holder.kind} {holder.id} was removed: another run, a person, or the restore itself has"
+                " replaced its metadata",
+                code=REMOVED,
+                remedy="Nothing more is done here to this server or disk. If no other run is at work on it, run the"
+                " same playbook again: it looks at what was done.",
+            )
         return _taken(holder, f"{owner.run_id} of {owner.host}")
 
     def renew(self) -> ErrorInfo | None:

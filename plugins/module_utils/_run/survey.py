@@ -33,7 +33,14 @@ from .._restore.wishes import Terms, Wish
 from .clock import Clock
 from .journal import FileMarks, find_workers, read_files
 
-NOT_FOR_US = (Failure.DENIED, Failure.REFUSED, Failure.MISSING, Failure.FORBIDDEN_HERE, Failure.UNREACHABLE)
+NOT_FOR_US = (
+    Failure.NONSENSE,
+    Failure.DENIED,
+    Failure.REFUSED,
+    Failure.MISSING,
+    Failure.FORBIDDEN_HERE,
+    Failure.UNREACHABLE,
+)
 _OVER = (Standing.FRESH, Standing.FINISHED)
 SINGLE_BACKUP_CALLS = 5
 """More named backups than this are looked up in the list of all of them."""
@@ -72,7 +79,7 @@ def survey(
         if wish.method == "hss" and wish.server_id:
             begun = _begun_backup(wish.server_id, servers.get(wish.server_id), files)
             backups.update(_hss_backups(api, wish, terms, begun, known_hss or {}, problems))
-    disks |= _disks_of_hss_servers(api, wishes, servers, disks)
+    disks |= _disks_of_hss_servers(api, wishes, servers, disks, backups)
     problems += _at_work(api, wishes, terms, disks, servers, files, now)
     if files is not None:
         problems += _open_in_the_cloud(wishes, disks, servers, files, backups)
@@ -219,16 +226,19 @@ def _worth_a_detail(wish: Wish, terms: Terms, begun: str, found: Mapping[str, Ba
 
 
 def _disks_of_hss_servers(
-    api: Api, wishes: Sequence[Wish], servers: Mapping[str, Server], known: Mapping[str, Disk]
+    api: Api,
+    wishes: Sequence[Wish],
+    servers: Mapping[str, Server],
+    known: Mapping[str, Disk],
+    backups: Mapping[str, Backup],
 ) -> dict[str, Disk]:
-    attached = {
-        volume.volume_id
-        for wish in wishes
-        if wish.method == "hss" and wish.server_id in servers
-        for volume in servers[wish.server_id].volumes
-    }
-    wanted = sorted(attached - known.keys())
-    return evs.disks(api, wanted) if wanted else {}
+    """Those that the servers list; of a server that lists none, those that its backups were made of."""
+    of_hss = {wish.server_id for wish in wishes if wish.method == "hss"} & servers.keys()
+    wanted = {volume.volume_id for server_id in of_hss for volume in servers[server_id].volumes}
+    silent = {server_id for server_id in of_hss if not servers[server_id].volumes}
+    wanted |= {child.resource_id for b in backups.values() if b.server_id in silent for child in b.children}
+    missing = sorted(wanted - known.keys() - {""})
+    return evs.disks(api, missing) if missing else {}
 
 
 # -- other runs --------------------------------------------------------------------------------------------------------
