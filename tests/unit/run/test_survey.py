@@ -145,7 +145,12 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
 
 def look(
-    cloud: Cloud, *wishes: Wish, known: dict[str, Backup] | None = None, folder: Path | None = None, **terms: Any
+    cloud: Cloud,
+    *wishes: Wish,
+    known: dict[str, Backup] | None = None,
+    folder: Path | None = None,
+    needs_servers: bool = True,
+    **terms: Any,
 ) -> Survey:
     return module.survey(
         cloud,  # type: ignore[arg-type]
@@ -154,6 +159,7 @@ def look(
         clock=Clock(),
         journal_dir=folder,
         known_hss=known,
+        needs_servers=needs_servers,
     )
 
 
@@ -195,6 +201,24 @@ def test_of_hss_backups_only_the_one_that_will_serve_is_read_in_detail(cloud: Cl
     ]
     assert [len(found.backups[hss_backup(number).id].children) for number in (1, 2)] == [2, 0]
     assert set(found.disks) == {ROOT, DATA}
+
+
+def test_of_a_server_that_lists_no_disks_those_that_its_backup_was_made_of_are_read(cloud: Cloud) -> None:
+    """The plan could not tell which disk gets what."""
+    cloud.servers_[SERVER] = replace(cloud.servers_[SERVER], volumes=())
+    assert set(look(cloud, hss_wish()).disks) == {ROOT, DATA}
+
+
+@pytest.mark.parametrize("kind", [Failure.MISSING, Failure.DENIED, Failure.NONSENSE])
+def test_one_detached_disk_needs_no_list_of_servers(cloud: Cloud, kind: Failure) -> None:
+    """Where something else than ECS answers in its place, too; but not where ECS is only too busy to tell of marks."""
+    cloud.broken["ecs.all_servers"] = kind
+    with pytest.raises(CloudError):
+        look(cloud, vbs_wish())
+    assert look(cloud, vbs_wish(), needs_servers=False).servers == {}
+    cloud.broken["ecs.all_servers"] = Failure.BUSY
+    with pytest.raises(CloudError):
+        look(cloud, vbs_wish(), needs_servers=False)
 
 
 def test_the_detail_is_that_of_the_clean_point_and_keeps_its_alert(cloud: Cloud) -> None:
