@@ -393,9 +393,7 @@ def _ran_before(played: Played, attempt: Attempt) -> set[str]:
         if order.api in RESTORES and order.accepted and order.who != attempt.who and order.at < attempt.started_at
         for about in order.abouts
         if not any(
-            fact.kind in ("restored", "over")
-            and fact.id in order.volume_ids
-            and order.at < fact.at <= attempt.started_at
+            fact.kind == "over" and fact.id in order.volume_ids and order.at < fact.at <= attempt.started_at
             for fact in played.history.facts
         )
     }
