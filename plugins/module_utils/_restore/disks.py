@@ -49,8 +49,6 @@ AFTER_A_FAILED_RESTORE = (
     "What the disk holds now is of no use. If it is available, restore it again; in error_restoring it can only be"
     " deleted, so make a new disk from the backup."
 )
-
-
 MAY_GO_ON = "The restore may go on: wait for it again with the handle of this result."
 
 

@@ -85,6 +85,9 @@ class Standing(Enum):
     FINISHED = "restored and back"
 
 
+OVER = (Standing.FRESH, Standing.FINISHED)
+"""Nothing is left to do for such a mark, also if it is open."""
+
 # A disk that is restoring before our mark says that we asked for it: somebody else's restore. Fresh; preflight objects.
 STANDINGS: Mapping[Phase, Mapping[Place, Standing]] = {
     Phase.BEGUN: {

@@ -16,6 +16,7 @@ from . import points
 from .mark import (
     HSS_KEY,
     LONE_DISK_KEY,
+    OVER,
     Mark,
     Phase,
     Place,
@@ -190,9 +191,6 @@ def make_plan(wishes: Sequence[Wish], terms: Terms, survey: Survey) -> Plan:
 # -- marks and runs ----------------------------------------------------------------------------------------------------
 
 
-_OVER = (Standing.FRESH, Standing.FINISHED)
-
-
 class _Marks:
     """All marks of ours that the survey shows, by what they are about."""
 
@@ -219,7 +217,7 @@ class _Marks:
         if own is not None and not self._came_out_of_a_backup(own, marks, backup):
             marks.append(own)
         # an open mark may be over nevertheless: the disk has left for another server since, and may be marked there
-        return max(marks, key=lambda mark: (standing(mark, disk) not in _OVER, mark.at), default=None)
+        return max(marks, key=lambda mark: (standing(mark, disk) not in OVER, mark.at), default=None)
 
     @staticmethod
     def _came_out_of_a_backup(own: Mark, at_servers: Sequence[Mark], backup: Backup | None) -> bool:
@@ -238,7 +236,7 @@ class _Marks:
                 mark = self.of_disk(disk) if disk else None
                 if disk is None or mark is None or asked != points.LATEST or not self._in_doubt(mark, disk):
                     continue
-                if standing(mark, disk) not in _OVER and mark.run_id not in (terms.run_id, terms.take_over):
+                if standing(mark, disk) not in OVER and mark.run_id not in (terms.run_id, terms.take_over):
                     yield _doubt(wish, volume_id, mark)
 
     def _in_doubt(self, mark: Mark, disk: Disk) -> bool:
@@ -271,7 +269,7 @@ class _Marks:
                 yield disk, mark
 
     def open_runs(self, wishes: Iterable[Wish]) -> list[str]:
-        return sorted({mark.run_id for mark, stands in self._all(wishes) if mark.open and stands not in _OVER})
+        return sorted({mark.run_id for mark, stands in self._all(wishes) if mark.open and stands not in OVER})
 
     def all_done_long_ago(self, run_id: str, wishes: Iterable[Wish]) -> bool:
         """Whether everything that this run left open is restored and in use again, with newer backups made since.
@@ -283,7 +281,7 @@ class _Marks:
             if wish.method == "hss" and (mark := self.of_server(wish.server_id)):
                 left.append((mark, hss_standing(mark), self.in_use(mark), wish.server_id))
             left += [(m, standing(m, disk), self.in_use(m, disk), disk.id) for disk, m in self._of_volumes(wish)]
-        mine = [item for item in left if item[0].run_id == run_id and item[0].open and item[1] not in _OVER]
+        mine = [item for item in left if item[0].run_id == run_id and item[0].open and item[1] not in OVER]
         return all(
             stands is Standing.ATTACH and in_use and self._newest_backup.get(source, 0.0) > mark.at
             for mark, stands, in_use, source in mine

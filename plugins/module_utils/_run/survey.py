@@ -17,9 +17,9 @@ from .._restore.commands import Holder
 from .._restore.mark import (
     HSS_KEY,
     LONE_DISK_KEY,
+    OVER,
     Mark,
     Phase,
-    Standing,
     decode,
     mark_key,
     marks_at,
@@ -41,7 +41,6 @@ NOT_FOR_US = (
     Failure.FORBIDDEN_HERE,
     Failure.UNREACHABLE,
 )
-_OVER = (Standing.FRESH, Standing.FINISHED)
 SINGLE_BACKUP_CALLS = 5
 """More named backups than this are looked up in the list of all of them."""
 
@@ -277,7 +276,7 @@ def _open_in_the_cloud(
     """What a run with `journal: cloud` left unfinished. With files it could be finished, but its marks in the cloud
     would stay open, and the next run would believe them."""
     at_servers = (decode(servers[w.server_id].metadata.get(HSS_KEY)) for w in wishes if w.server_id in servers)
-    found = {mark.run_id for mark in at_servers if mark is not None and hss_standing(mark) not in _OVER}
+    found = {mark.run_id for mark in at_servers if mark is not None and hss_standing(mark) not in OVER}
     for volume_id, asked in (pair for wish in wishes for pair in wish.volumes if pair[0] in disks):
         disk = disks[volume_id]
         marks = [mark for s in servers.values() for about, mark in marks_at(s) if about == volume_id]
@@ -286,7 +285,7 @@ def _open_in_the_cloud(
         since += [backups[asked].created_at or 0.0] if asked in backups else []
         own = decode(disk.metadata.get(LONE_DISK_KEY))
         marks += [own] if own is not None and own.at >= max(since, default=0.0) else []
-        found |= {mark.run_id for mark in marks if standing(mark, disk) not in _OVER}
+        found |= {mark.run_id for mark in marks if standing(mark, disk) not in OVER}
     return [_unfinished_in_the_cloud(run_id) for run_id in sorted(found)]
 
 
