@@ -61,8 +61,9 @@ lint: setup  ## ansible-lint, profile production
 artifact: setup  ## build the collection, install it elsewhere, read its documentation from there
 	tests/tools/artifact
 
-# Four at a time, on two cores, too: half of its time a playbook waits for what it has ordered.
-PLAYBOOKS = python -m pytest -n 4 -v
+# Four at a time, on two cores, too: half of its time a playbook waits for what it has ordered. Some wait for minutes, so
+# a worker that has nothing left takes over tests of another one.
+PLAYBOOKS = python -m pytest -n 4 --dist worksteal -v
 
 integration: setup  ## playbooks against the simulator
 	$(PLAYBOOKS) tests/integration

@@ -425,8 +425,8 @@ TROUBLES = (
     Trouble({"busy": True}, ORDERS[2:], phases=BEFORE),
     Trouble({"status": 501, "json": {"error": {"code": "Ecs.0603", "message": "busy"}}}, ORDERS[2:], BEFORE),
     Trouble({"status": 403, "json": {"error": {"code": "Ecs.9999", "message": "not now"}}}, phases=BEFORE, weight=2),
-    # Only orders that do no harm twice come late: a mark that arrived late would hide a newer one.
-    Trouble({"late_seconds": 12}, ORDERS, BEFORE),
+    Trouble({"late_seconds": 12}, (*MARKS, *ORDERS), BEFORE, weight=2),
+    Trouble({"late_seconds": 150}, MARKS, BEFORE),
 )
 
 

@@ -115,6 +115,9 @@ class History:
         self._restoring: set[str] = set()
         self.runs: dict[int, str] = {}
         """The run that each controller works for, as the marks say that it claims with."""
+        self.late: set[Mark] = set()
+        """Marks that came to the cloud when their writer had long been told that they did not, over newer ones."""
+        self._handling = False
         self._owners: dict[str, tuple[int, float]] = {}
         self._answers: list[tuple[Response, list[Order]]] = []
         self._watch_cloud()
@@ -148,6 +151,8 @@ class History:
                 self.before_write()
             orders = self._orders(found[0].api, found[1], request) if write else []
             response = process(service, request, found, request_id)
+            if write and not self._handling and found[0].api.endswith("_metadata"):
+                self.late.update(_marks_written(found[1], request))
             self._sample()
             for order in orders:
                 self._note_order(order, response)
@@ -155,7 +160,10 @@ class History:
             return response
 
         def handled(service: str, request: Request) -> Response:
+            cloud.advance()  # what comes late comes before it, not as a part of it
+            self._handling = True
             response = handle(service, request)
+            self._handling = False
             for order in [order for answer, orders in self._answers if answer is response for order in orders]:
                 order.clean = True
             self._answers.clear()
@@ -288,6 +296,12 @@ def _mark(holder: str, key: str, value: str) -> Iterator[Mark]:
 def newest(marks: Iterable[Mark], about: str) -> Mark | None:
     """The one that counts for a disk or server: of several files, that of the run that came last."""
     return max((mark for mark in marks if mark.about == about), key=lambda mark: mark.at, default=None)
+
+
+def _marks_written(params: Mapping[str, str], request: Request) -> Iterator[Mark]:
+    holder = params.get("server_id") or params["volume_id"]
+    for key, value in json.loads(request.body)["metadata"].items():
+        yield from _mark(holder, key, value)
 
 
 Thing = tuple[str, str, tuple[str, ...]]

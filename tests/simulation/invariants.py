@@ -267,13 +267,14 @@ def _asleep(attempt: Attempt, start: float, end: float) -> float:
 
 def announced(played: Played) -> Iterator[str]:
     """Before anything is disturbed a mark of this run says so; before a restore it says `submitting`, unless another
-    run's first mark has come over it in passing."""
+    run's first mark has come over it in passing, or an own one late."""
     for order in played.history.orders:
         if not order.accepted or order.api not in DISTURBING:
             continue
         overtaken = order.owner not in (0, order.who)  # whether it might still have come is only_its_own's business
         phases = [mark.phase for mark in order.marks if overtaken or mark.run_id == _run(played, order)]
         written_over = overtaken and _awake_since_claim(played, order) <= _in_passing(played)
+        written_over = written_over or not played.history.late.isdisjoint(order.marks)
         if order.api in RESTORES and "submitting" not in phases and not (written_over and phases):
             yield f"{order} under {phases or 'no mark'}"
         elif not phases:
@@ -281,11 +282,12 @@ def announced(played: Played) -> Iterator[str]:
 
 
 def journal_is_reality(played: Played) -> Iterator[str]:
-    """Whenever a controller has gone, each mark of a run says what really became of its disk or server."""
+    """Whenever a controller has gone, each mark of a run says what really became of its disk or server, but for those
+    that came late over newer ones."""
     runs = {attempt.run_id for attempt in played.attempts if attempt.run_id}
     for attempt in played.attempts:
         for mark in attempt.left.marks if attempt.left else ():
-            if mark.run_id in runs and not _true(played, mark, attempt):
+            if mark.run_id in runs and mark not in played.history.late and not _true(played, mark, attempt):
                 yield f"after controller {attempt.who}: {mark} is not so"
 
 
@@ -461,10 +463,10 @@ def needs_a_person(played: Played) -> bool:
     may_not_stop = story.rules.stop_servers == "refuse"
     never_stops = story.rules.stop_servers == "soft" and any(stop in ("hangs", "falls_back") for stop in stops)
     elsewhere = story.behaviours["restore_device"] == "next_free" and "is in use (HTTP 400)" in played.attempts[-1].said
-    # a mark that was on its way while its controller stood still has come over those of the run that did the work
-    frozen = any(attempt.stalls for attempt in played.attempts)
+    # a mark that was long on its way, or while its controller stood still, has come over those of the run that did it
+    late = any(attempt.stalls for attempt in played.attempts) or bool(played.history.late)
     errors = {problem.code for problem in played.attempts[-1].problems if problem.severity == "error"}
-    asks = frozen and errors == {"used_since"}
+    asks = late and errors == {"used_since"}
     return bool(story.acts) or hopeless or may_not_stop or never_stops or elsewhere or asks
 
 

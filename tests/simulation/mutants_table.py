@@ -170,6 +170,20 @@ TABLE: tuple[Mutant, ...] = (
         "tests/unit/engine/test_meetings.py",
     ),
     Mutant(
+        "a first mark is believed of a disk that was attached anew",
+        f"{RESTORE}/mark.py",
+        "        Place.BACK: Standing.USED,\n        Place.UNTOLD: Standing.DETACH,\n",
+        "        Place.BACK: Standing.DETACH,\n        Place.UNTOLD: Standing.DETACH,\n",
+        "tests/unit/engine/test_late_answers.py",
+    ),
+    Mutant(
+        "an untouched disk is put back under a mark that knows its old attachment",
+        f"{RESTORE}/outcome.py",
+        "        restore.mark = replace(restore.mark, attachment_id=\"\")\n",
+        "        pass\n",
+        "tests/unit/engine/test_interrupted.py",
+    ),
+    Mutant(
         "the first mark of an HSS restore that comes late is as good as any",
         f"{RESTORE}/hss.py",
         "    if late and (yield from _may_be_restored(restore, before)):\n",

@@ -65,6 +65,7 @@ class Place(Enum):
 
     AS_MARKED = "in use with the attachment that the mark recorded"
     BACK = "in use at the server that the mark names, with another attachment"
+    UNTOLD = "in use at the server that the mark names; the mark records no attachment"
     ELSEWHERE = "in use at another server"
     FREE = "detached"
     RESTORING = "being restored"
@@ -89,10 +90,13 @@ OVER = (Standing.FRESH, Standing.FINISHED)
 """Nothing is left to do for such a mark, also if it is open."""
 
 # A disk that is restoring before our mark says that we asked for it: somebody else's restore. Fresh; preflight objects.
+# A mark whose answer was lost may arrive minutes later, over all that was written since. So `begun` is not believed of
+# a disk that was attached anew: before a run puts an untouched disk back, it makes the mark forget the attachment.
 STANDINGS: Mapping[Phase, Mapping[Place, Standing]] = {
     Phase.BEGUN: {
         Place.AS_MARKED: Standing.DETACH,
-        Place.BACK: Standing.DETACH,
+        Place.BACK: Standing.USED,
+        Place.UNTOLD: Standing.DETACH,
         Place.ELSEWHERE: Standing.FRESH,
         Place.FREE: Standing.SUBMIT,
         Place.RESTORING: Standing.FRESH,
@@ -102,6 +106,7 @@ STANDINGS: Mapping[Phase, Mapping[Place, Standing]] = {
     Phase.SUBMITTING: {
         Place.AS_MARKED: Standing.DETACH,
         Place.BACK: Standing.USED,
+        Place.UNTOLD: Standing.USED,
         Place.ELSEWHERE: Standing.USED,
         Place.FREE: Standing.SUBMIT,
         Place.RESTORING: Standing.WATCH,
@@ -111,6 +116,7 @@ STANDINGS: Mapping[Phase, Mapping[Place, Standing]] = {
     Phase.ACCEPTED: {
         Place.AS_MARKED: Standing.USED,
         Place.BACK: Standing.USED,
+        Place.UNTOLD: Standing.USED,
         Place.ELSEWHERE: Standing.USED,
         Place.FREE: Standing.WATCH,
         Place.RESTORING: Standing.WATCH,
@@ -120,6 +126,7 @@ STANDINGS: Mapping[Phase, Mapping[Place, Standing]] = {
     Phase.RESTORED: {
         Place.AS_MARKED: Standing.ATTACH,
         Place.BACK: Standing.ATTACH,
+        Place.UNTOLD: Standing.ATTACH,
         Place.ELSEWHERE: Standing.USED,
         Place.FREE: Standing.ATTACH,
         Place.RESTORING: Standing.ATTACH,
@@ -129,6 +136,7 @@ STANDINGS: Mapping[Phase, Mapping[Place, Standing]] = {
     Phase.FAILED: {
         Place.AS_MARKED: Standing.FRESH,
         Place.BACK: Standing.FRESH,
+        Place.UNTOLD: Standing.FRESH,
         Place.ELSEWHERE: Standing.FRESH,
         Place.FREE: Standing.SUBMIT,
         Place.RESTORING: Standing.FRESH,
@@ -299,7 +307,7 @@ def says_nothing(key: str, text: str) -> bool:
 
 
 def place(mark: Mark, disk: Disk) -> Place:
-    """Where the disk is, seen from its mark. Without a recorded attachment id a disk in use counts as used."""
+    """Where the disk is, seen from its mark."""
     if disk.status == "restoring-backup":
         return Place.RESTORING
     if disk.status.startswith("error"):
@@ -308,7 +316,9 @@ def place(mark: Mark, disk: Disk) -> Place:
         here = disk.attached_to(mark.server_id) if mark.server_id else None
         if here is None:
             return Place.ELSEWHERE
-        return Place.AS_MARKED if mark.attachment_id and here.attachment_id == mark.attachment_id else Place.BACK
+        if not mark.attachment_id:
+            return Place.UNTOLD
+        return Place.AS_MARKED if here.attachment_id == mark.attachment_id else Place.BACK
     return Place.FREE if disk.status == "available" else Place.MOVING
 
 

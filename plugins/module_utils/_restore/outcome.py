@@ -287,7 +287,7 @@ def announce(restores: list[Restore], *, job: str = "", claim: bool = False) -> 
 
 
 def record(restores: list[Restore], *, closing: bool = False) -> Script[None]:
-    """Write down, in one call, how these restores ended, or that they never began.
+    """Write down, in one call, how these restores ended, or that they never began and will be attached anew.
 
     `closing`: nothing more is to be done for them, as there is no server that they belong to.
     """
@@ -308,7 +308,7 @@ _RUNS = (Phase.SUBMITTING, Phase.ACCEPTED)
 def _moved_on(restore: Restore, closing: bool) -> bool:
     if restore.standing is Standing.BROKEN:  # what the marks of a broken disk say stays open
         return False
-    before = restore.mark.phase
+    before = restore.mark
     steps = (
         (_RUNS, Phase.RESTORED, restore.state is State.RESTORED),
         (_RUNS, Phase.FAILED, restore.state is State.FAILED and not restore.untouched),
@@ -319,7 +319,9 @@ def _moved_on(restore: Restore, closing: bool) -> bool:
     for phases, following, so in steps:
         if so and restore.mark.phase in phases:
             restore.mark = restore.mark.moved(following)
-    return restore.mark.phase is not before
+    if restore.mark.phase is Phase.BEGUN and (restore.detached or restore.standing is Standing.SUBMIT):
+        restore.mark = replace(restore.mark, attachment_id="")
+    return restore.mark != before
 
 
 def overtaken(restore: Restore, metadata: Mapping[str, str]) -> ErrorInfo | None:

@@ -385,6 +385,30 @@ def test_a_broken_disk_without_a_server_stays_open() -> None:
     assert seen.cloud.world.disks[disk_id(3)].metadata["hwcloud_recovery_mark"].startswith("1|begun|r1|")
 
 
+REFUSED = {"status": 400, "json": {"code": "VolumeBackup.0064", "message": "the backup is not available"}}
+
+
+def _refusing() -> World:
+    seen = world()
+    seen.faults({"api": "vbs.restore", "nth": [1, 2], "phase": "before", "action": REFUSED})
+    return seen
+
+
+def test_a_run_that_dies_while_it_puts_untouched_disks_back_goes_on() -> None:
+    """That they are attached anew does not mean that they were restored and used since."""
+    seen = _refusing()
+    assert seen.recover([DB])["summary"] == {"failed": 2}
+    attach = next(n for n, call in enumerate(seen.network.calls) if call.endswith("attachvolume"))
+    for number in range(attach, len(seen.network.calls)):
+        for phase in ("before", "after"):
+            seen = _refusing()
+            before = Before(seen)
+            assert _die(seen, (number, phase), [DB])
+            seen.pass_time(LEASE_IS_OLD)
+            assert not seen.recover([DB])["failed"], (number, phase)
+            assert (restores(seen), before.differences(seen)) == ({disk_id(1): 1, disk_id(2): 1}, [])
+
+
 def test_another_run_does_not_write_over_the_lease() -> None:
     seen = world()
     _die(seen, (_first_call_after("vbs.restore", 1, ARCHIVE) + 6, "after"), [ARCHIVE, replace(DB, wave=2)])

@@ -19,11 +19,12 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark imp
     Phase,
     decode,
     encode,
+    mark_key,
 )
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
-from simulation.cases import ARCHIVE, FILES, disk_id, restores, server_id, world
+from simulation.cases import ARCHIVE, DB, FILES, disk_id, restores, server_id, world
 from simulation.world import World
 from simulator.messages import Request, Response, answer
 
@@ -293,3 +294,19 @@ def test_a_server_that_another_run_took_over_while_its_group_was_restored_keeps_
     assert theirs[0].items() <= metadata.items()
     assert result["summary"] == {"restored": 2}
     assert "is worked on by another run now (b " in result["targets"]["files01"]["msg"]
+
+
+def test_a_first_mark_that_arrives_when_all_is_done_restores_nothing_again() -> None:
+    """Its answer was lost, so it was written again; an hour later it came over `finished`, and the disks, which were in
+    use again, were restored once more."""
+    seen = world()
+    late = {"status": 504, "late_seconds": 3600}
+    seen.faults({"api": "ecs.update_metadata", "path": server_id(1), "nth": 2, "phase": "before", "action": late})
+    assert not seen.recover([DB], terms={"run_id": "a"})["failed"]
+    seen.pass_time(2 * 3600.0)
+    marks = [decode(seen.cloud.world.servers[server_id(1)].metadata[mark_key(disk_id(n))]) for n in (1, 2)]
+    assert [mark.phase for mark in marks if mark] == [Phase.BEGUN, Phase.BEGUN]
+    with pytest.raises(NotReady) as caught:
+        seen.recover([DB], terms={"run_id": "a"})
+    assert {problem.code for problem in caught.value.problems} == {"used_since"}
+    assert restores(seen) == {disk_id(1): 1, disk_id(2): 1}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore import hss
@@ -239,8 +240,10 @@ def test_the_place_of_a_disk(shown: object, expected: Place) -> None:
     assert place(mark(), shown) is expected  # type: ignore[arg-type]
 
 
-def test_an_attachment_that_the_mark_does_not_know_counts_as_a_new_one() -> None:
-    assert place(mark(attachment_id=""), disk(attachments=(Attachment(SERVER, "", "/dev/vda"),))) is Place.BACK
+@pytest.mark.parametrize("attachment_id", ["", "new"])
+def test_a_mark_that_records_no_attachment_cannot_tell_it_from_another_one(attachment_id: str) -> None:
+    shown = disk(attachments=(Attachment(SERVER, attachment_id, "/dev/vda"),))
+    assert place(mark(attachment_id=""), shown) is Place.UNTOLD
 
 
 def test_a_disk_without_a_server_that_is_in_use_is_elsewhere() -> None:
@@ -252,26 +255,28 @@ def test_a_disk_without_a_server_that_is_in_use_is_elsewhere() -> None:
 AT = {
     Place.AS_MARKED: disk(),
     Place.BACK: disk(attachments=(Attachment(SERVER, "new", "/dev/vda"),)),
+    Place.UNTOLD: disk(),
     Place.ELSEWHERE: disk(attachments=(Attachment(OTHER, "new", "/dev/vdb"),)),
     Place.FREE: free(),
     Place.RESTORING: free(status="restoring-backup"),
     Place.BROKEN: free(status="error_restoring"),
     Place.MOVING: free(status="detaching"),
 }
-PLACES = "AS_MARKED BACK ELSEWHERE FREE RESTORING MOVING BROKEN"
+PLACES = "AS_MARKED BACK UNTOLD ELSEWHERE FREE RESTORING MOVING BROKEN"
 MEANINGS = {
     # never asked for: if it is in use go on from the start, if it was moved away it is nobody's business any more
-    Phase.BEGUN: "DETACH DETACH FRESH SUBMIT FRESH DETACH BROKEN",
+    # (but it may have come late, over the mark of a restore: not if attached anew, unless it was put back untouched)
+    Phase.BEGUN: "DETACH USED DETACH FRESH SUBMIT FRESH DETACH BROKEN",
     # perhaps asked for: submitted again only while it was detached all the time
-    Phase.SUBMITTING: "DETACH USED USED SUBMIT WATCH WATCH BROKEN",
+    Phase.SUBMITTING: "DETACH USED USED USED SUBMIT WATCH WATCH BROKEN",
     # asked for: never again, and once in use its data may be new
-    Phase.ACCEPTED: "USED USED USED WATCH WATCH WATCH BROKEN",
+    Phase.ACCEPTED: "USED USED USED USED WATCH WATCH WATCH BROKEN",
     # done: what is left is the way back, but to another server only people take it
-    Phase.RESTORED: "ATTACH ATTACH USED ATTACH ATTACH ATTACH BROKEN",
+    Phase.RESTORED: "ATTACH ATTACH ATTACH USED ATTACH ATTACH ATTACH BROKEN",
     # failed: never counts as done
-    Phase.FAILED: "FRESH FRESH FRESH SUBMIT FRESH FRESH BROKEN",
-    Phase.FINISHED: "FINISHED " * 7,
-    Phase.RETURNED: "FRESH " * 7,
+    Phase.FAILED: "FRESH FRESH FRESH FRESH SUBMIT FRESH FRESH BROKEN",
+    Phase.FINISHED: "FINISHED " * 8,
+    Phase.RETURNED: "FRESH " * 8,
 }
 ROWS = [
     (phase, Place[where], Standing[meaning])
@@ -282,8 +287,9 @@ ROWS = [
 
 @pytest.mark.parametrize(("phase", "where", "meaning"), ROWS)
 def test_what_a_mark_means_where_its_disk_is(phase: Phase, where: Place, meaning: Standing) -> None:
-    assert place(mark(phase), AT[where]) is where
-    assert standing(mark(phase), AT[where]) is meaning
+    item = mark(phase, attachment_id="") if where is Place.UNTOLD else mark(phase)
+    assert place(item, AT[where]) is where
+    assert standing(item, AT[where]) is meaning
 
 
 def test_the_table_is_complete() -> None:
@@ -293,8 +299,13 @@ def test_the_table_is_complete() -> None:
     assert len(ROWS) == len(Phase) * len(Place)
 
 
-@pytest.mark.parametrize("phase", [Phase.SUBMITTING, Phase.ACCEPTED, Phase.RESTORED])
-@pytest.mark.parametrize("where", [Place.BACK, Place.ELSEWHERE])
+@pytest.mark.parametrize(
+    ("phase", "where"),
+    [
+        (Phase.BEGUN, Place.BACK),
+        *product((Phase.SUBMITTING, Phase.ACCEPTED, Phase.RESTORED), (Place.BACK, Place.ELSEWHERE)),
+    ],
+)
 def test_a_disk_that_was_attached_again_is_never_submitted_in_that_run(phase: Phase, where: Place) -> None:
     assert standing(mark(phase), AT[where]) not in (Standing.FRESH, Standing.DETACH, Standing.SUBMIT)
 
