@@ -44,7 +44,7 @@ class Mark:
 
 @dataclass
 class Order:
-    """A write that the cloud got. `clean`: its answer was not spoiled on the way back."""
+    """A write that the cloud got. `clean`: its answer was not spoiled on the way back. `late`: it came long after."""
 
     tick: int
     at: float
@@ -62,6 +62,7 @@ class Order:
     job: str = ""
     marks: tuple[Mark, ...] = ()
     clean: bool = False
+    late: bool = False
     running: frozenset[str] = frozenset()
     """What this controller has restores of under way, this one included: disks, and with HSS servers."""
 
@@ -151,10 +152,12 @@ class History:
                 self.before_write()
             orders = self._orders(found[0].api, found[1], request) if write else []
             response = process(service, request, found, request_id)
-            if write and not self._handling and found[0].api.endswith("_metadata"):
+            late = write and not self._handling
+            if late and found[0].api.endswith("_metadata"):
                 self.late.update(_marks_written(found[1], request))
             self._sample()
             for order in orders:
+                order.late = late
                 self._note_order(order, response)
             self._answers.append((response, orders))
             return response

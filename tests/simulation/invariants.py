@@ -63,6 +63,7 @@ def _known(played: Played, earlier: Order, order: Order, done: Fact) -> bool:
         and mark.phase in EVIDENT
         and mark.run_id == _run(played, earlier)
         and not _in_a_backup_since(played, mark)
+        and mark.about not in {late.about for late in played.history.late}
         for mark in _attempt(played, order.who).marks
     )
 
@@ -108,11 +109,17 @@ def _run(played: Played, order: Order) -> str:
 
 
 def disks_back_or_reported(played: Played) -> Iterator[str]:
-    """A disk that is not where it was is named, as not restored or with a note, by the run that leaves it so."""
+    """A disk that is not where it was is named, as not restored or with a note, by the run that leaves it so, or by one
+    before that left it there."""
+    told: set[tuple[str, str]] = set()
     for attempt in _undisturbed(played):
         for volume, before in played.before.places.items():
             now = attempt.left.places[volume] if attempt.left else before
-            if now != before and not _human(played, volume, before) and not _reported(attempt, volume, before):
+            if now == before or _human(played, volume, before):
+                continue
+            if _reported(attempt, volume, before):
+                told.add((volume, str(now)))
+            elif not now or (volume, str(now)) not in told:
                 yield f"controller {attempt.who} left disk {volume} at {now or 'no server'}, was {before or 'at none'}"
 
 
@@ -235,7 +242,7 @@ def only_its_own(played: Played) -> Iterator[str]:
             continue
         if not set(order.volume_ids) <= volumes or (order.server_id and order.server_id not in servers):
             yield f"{order}, which is not in the plan"
-        if order.api in DISTURBING and order.owner not in (0, order.who):
+        if order.api in DISTURBING and order.owner not in (0, order.who) and not order.late:
             awake = _awake_since_claim(played, order)
             if awake > _in_passing(played):
                 yield f"{order}, {awake:.1f} s after controller {order.owner} had claimed it"
@@ -466,7 +473,7 @@ def needs_a_person(played: Played) -> bool:
     # a mark that was long on its way, or while its controller stood still, has come over those of the run that did it
     late = any(attempt.stalls for attempt in played.attempts) or bool(played.history.late)
     errors = {problem.code for problem in played.attempts[-1].problems if problem.severity == "error"}
-    asks = late and errors == {"used_since"}
+    asks = late and bool(errors) and errors <= {"used_since", "restore_running", "backup_status"}
     return bool(story.acts) or hopeless or may_not_stop or never_stops or elsewhere or asks
 
 

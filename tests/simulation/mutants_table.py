@@ -179,9 +179,16 @@ TABLE: tuple[Mutant, ...] = (
     Mutant(
         "an untouched disk is put back under a mark that knows its old attachment",
         f"{RESTORE}/outcome.py",
-        "        restore.mark = replace(restore.mark, attachment_id=\"\")\n",
+        '        restore.mark = replace(restore.mark, attachment_id="")\n',
         "        pass\n",
         "tests/unit/engine/test_interrupted.py",
+    ),
+    Mutant(
+        "a disk that is being restored under our mark is untouched",
+        f"{RESTORE}/disks.py",
+        "obstacle.kind is Failure.REFUSED and (yield from _changed_under_our_mark(restore))",
+        "False",
+        "tests/unit/engine/test_meetings.py",
     ),
     Mutant(
         "the first mark of an HSS restore that comes late is as good as any",

@@ -210,6 +210,9 @@ def _submit(restore: Restore, rules: Rules, deadline: float) -> Script[bool]:
             obstacle = (yield from _other_restore(restore, answer)) or answer
             if restore.doubt and obstacle.kind is Failure.BUSY:  # it may be the one whose answer was lost
                 return (yield from _trace_shows(restore, rules))
+        if obstacle.kind is Failure.REFUSED and (yield from _changed_under_our_mark(restore)):
+            restore.doubt = True
+            return (yield from _trace_shows(restore, rules))
         now = yield Now()
         if obstacle.kind not in (Failure.BUSY, Failure.UNREACHABLE) or now >= deadline:
             yield from _refuse(restore, obstacle)
@@ -253,6 +256,15 @@ def _obstacle(restore: Restore) -> Script[ErrorInfo | None]:
     if not disk.free:
         return changed_since(f"disk {disk.id} is {disk.status} instead of detached and available")
     return None
+
+
+def _changed_under_our_mark(restore: Restore) -> Script[bool]:
+    """Whether it is being restored, or such a restore has failed, though not for us: then it is not untouched.
+
+    The process that this one took over from may have been about to ask.
+    """
+    disk = (yield Look(Thing.DISK, restore.volume_id)) if restore.holder else None
+    return isinstance(disk, Disk) and (disk.status == "restoring-backup" or disk.status.startswith("error"))
 
 
 def _other_restore(restore: Restore, refused: ErrorInfo) -> Script[ErrorInfo | None]:

@@ -30,7 +30,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run import singl
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal, read_files
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options import OptionError
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
-from simulation.cases import ARCHIVE, DB, Before, backup_id, disk_id, restores, server_id, world
+from simulation.cases import ARCHIVE, DB, Before, backup_id, disk_id, not_restored, restores, server_id, world
 from simulation.world import START, Crash, World
 
 A_NAP = 400.0
@@ -126,6 +126,47 @@ def test_a_claim_that_comes_late_does_not_deny_what_another_run_did_meanwhile() 
     seen.pass_time(A_NAP)
     again = seen.plan([DB], run_id=plan["run_id"])
     assert "used_since" in {problem.code for problem in again.problems}, "a person decides"
+
+
+def _submitted_before_us(seen: World, asked_for: str) -> None:
+    """A process that was taken over from, or a person, has the disk restored right before our order."""
+    handle = seen.cloud.handle
+    came: list[Any] = []
+
+    def first(service: str, request: Any) -> Any:
+        if not came and request.method == "POST" and request.path.endswith(f"{backup_id(1)}/restore"):
+            came.append(handle(service, replace(request, path=request.path.replace(backup_id(1), asked_for))))
+            assert came[0].status == 200
+        return handle(service, request)
+
+    seen.cloud.handle = first  # type: ignore[method-assign]
+
+
+def test_a_restore_that_was_submitted_under_our_mark_is_adopted() -> None:
+    """It was taken for refused and the disk for untouched; so it was put back, and restored again by the next run."""
+    seen = world()
+    before = Before(seen)
+    _submitted_before_us(seen, backup_id(1))
+    result = seen.recover([DB], terms={"run_id": "r1"})
+    assert (result["summary"], before.differences(seen)) == ({"restored": 2}, [])
+    assert restores(seen) == {disk_id(1): 1, disk_id(2): 1}
+    adopted = {item["volume_id"]: item["adopted"] for item in result["restores"]}
+    assert adopted == {disk_id(1): True, disk_id(2): False}
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(3, {"restored": 2}), (3000, {"restored": 1, "unknown": 1})])
+def test_a_disk_that_somebody_restores_from_another_backup_under_our_mark_is_not_untouched(
+    seconds: float, first: dict[str, int]
+) -> None:
+    """It was put back with the wrong data. Detached all the time, it may be restored as planned when that is over."""
+    seen = world(timing={"vbs_restore": seconds})
+    before = Before(seen)
+    _submitted_before_us(seen, backup_id(1, age=2))
+    assert seen.recover([DB], terms={"run_id": "r1"})["summary"] == first
+    assert bool(seen.cloud.world.disks[disk_id(1)].attachments) == ("unknown" not in first)
+    seen.pass_time(3600.0)
+    assert not seen.recover([DB], terms={"run_id": "r1"})["failed"]
+    assert (not_restored(seen) == [disk_id(3), disk_id(4), disk_id(5)], before.differences(seen)) == (True, [])
 
 
 # -- disks that were moved since ---------------------------------------------------------------------------------------
