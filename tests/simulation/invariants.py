@@ -290,11 +290,12 @@ def announced(played: Played) -> Iterator[str]:
 
 def journal_is_reality(played: Played) -> Iterator[str]:
     """Whenever a controller has gone, each mark of a run says what really became of its disk or server, but for those
-    that came late over newer ones."""
+    that came late over newer ones, and what was made of them."""
+    late = {mark.about for mark in played.history.late}
     runs = {attempt.run_id for attempt in played.attempts if attempt.run_id}
     for attempt in played.attempts:
         for mark in attempt.left.marks if attempt.left else ():
-            if mark.run_id in runs and mark not in played.history.late and not _true(played, mark, attempt):
+            if mark.run_id in runs and mark.about not in late and not _true(played, mark, attempt):
                 yield f"after controller {attempt.who}: {mark} is not so"
 
 

@@ -63,7 +63,7 @@ class Verdict:
     how: str
 
 
-SEEDS = 150
+SEEDS = 1000
 
 
 # -- the refusals of the simulator -------------------------------------------------------------------------------------

@@ -184,6 +184,20 @@ TABLE: tuple[Mutant, ...] = (
         "tests/unit/engine/test_interrupted.py",
     ),
     Mutant(
+        "a disk whose detaching was not seen is put back under a mark that knows its old attachment",
+        f"{RESTORE}/servers.py",
+        "        restore.detaching = True\n",
+        "",
+        "tests/unit/engine/test_interrupted.py",
+    ),
+    Mutant(
+        "a server that another run has left off was off",
+        f"{RESTORE}/outcome.py",
+        'self.left_off or server.status == "ACTIVE"',
+        'server.status == "ACTIVE"',
+        "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
         "a disk that is being restored under our mark is untouched",
         f"{RESTORE}/disks.py",
         "obstacle.kind is Failure.REFUSED and (yield from _changed_under_our_mark(restore))",

@@ -133,6 +133,8 @@ class Restore:
     """An answer was lost, so it may have been accepted."""
     lost: ErrorInfo | None = None
     """What came instead of that answer."""
+    detaching: bool = False
+    """This process has ordered that it is detached, so it may be."""
     detached: bool = False
     """This process has detached it."""
     back: bool = False
@@ -211,6 +213,8 @@ class ServerUnit:
     was_running: bool
     restores: list[Restore]
     group: str = ""
+    left_off: bool = False
+    """An earlier run found it running, and never gave it back."""
     left: str = ""
     notes: list[str] = field(default_factory=list)
     error: ErrorInfo | None = None
@@ -224,7 +228,7 @@ class ServerUnit:
 
     def found(self, server: Server) -> None:
         """Remember the power state that the server is to be given back."""
-        self.was_running = server.status == "ACTIVE"
+        self.was_running = self.left_off or server.status == "ACTIVE"
         for restore in self.restores:
             restore.mark = replace(restore.mark, was_running=self.was_running)
 
@@ -319,7 +323,7 @@ def _moved_on(restore: Restore, closing: bool) -> bool:
     for phases, following, so in steps:
         if so and restore.mark.phase in phases:
             restore.mark = restore.mark.moved(following)
-    if restore.mark.phase is Phase.BEGUN and (restore.detached or restore.standing is Standing.SUBMIT):
+    if restore.mark.phase is Phase.BEGUN and (restore.detaching or restore.standing is Standing.SUBMIT):
         restore.mark = replace(restore.mark, attachment_id="")
     return restore.mark != before
 

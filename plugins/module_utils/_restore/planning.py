@@ -459,7 +459,7 @@ def _disk_restore(
     mark = marks.of_disk(disk, backup) if disk else None
     stands = marks.standing(mark, disk) if mark and disk else Standing.FRESH
     if mark and disk and _given_up(mark, stands, terms, in_use=marks.in_use(mark, disk)):
-        mark, stands = None, Standing.FRESH
+        stands = Standing.FRESH
     stands = _as_of_run(mark, stands, run_id, backup_id, terms)
     here = disk.attachments[0] if disk and disk.attachments else None
     begun = mark if mark and stands not in (Standing.FRESH, Standing.FINISHED) else None

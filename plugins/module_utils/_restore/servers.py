@@ -111,6 +111,7 @@ def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
         order = Detach(unit.server_id, restore.volume_id)
         guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
         at_once = restore.standing is Standing.FRESH  # then it was seen to be attached before the server was stopped
+        restore.detaching = True
         yield from carry_out(order, detached(restore.volume_id), rules.step, guard=guard, at_once=at_once)
         restore.detached = True
         yield Say("detached", unit.target, f"{restore.name}: detached from {unit.server_name}", restore.volume_id)

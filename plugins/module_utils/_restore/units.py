@@ -16,6 +16,7 @@ from .hss import HssUnit, recover_hss
 from .mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing, mark_key
 from .outcome import DiskUnit, Restore, Rules, ServerUnit, State, Tally
 from .planning import Plan, PlannedRestore, PlannedTarget
+from .preflight import Case
 from .servers import recover_server
 
 Unit: TypeAlias = "ServerUnit | DiskUnit | HssUnit"
@@ -105,7 +106,9 @@ def _units(target: PlannedTarget, run_id: str) -> list[Unit]:
 def _server_unit(target: PlannedTarget, restores: Sequence[PlannedRestore], run_id: str) -> ServerUnit:
     case = restores[0].case
     remembered = [r.case.mark.was_running for r in restores if _begun(r) and r.case.mark]
-    was_running = any(remembered) if remembered else bool(case.server and case.server.status == "ACTIVE")
+    left_off = any(_left_off(restore.case) for restore in restores)
+    as_seen = left_off or bool(case.server and case.server.status == "ACTIVE")
+    was_running = any(remembered) if remembered else as_seen
     ordered = sorted(restores, key=lambda r: (not r.is_system_disk, len(r.device), r.device, r.case.volume_id))
     return ServerUnit(
         target=target.wish.name,
@@ -114,7 +117,14 @@ def _server_unit(target: PlannedTarget, restores: Sequence[PlannedRestore], run_
         was_running=was_running,
         restores=[_disk_restore(target, restore, run_id, was_running) for restore in ordered],
         group=target.wish.group,
+        left_off=left_off,
     )
+
+
+def _left_off(case: Case) -> bool:
+    """Whether a run that this one starts anew after found the server running, and never gave it back."""
+    mark = case.mark
+    return mark is not None and mark.open and mark.server_id == case.server_id and mark.was_running is True
 
 
 def _begun(restore: PlannedRestore) -> bool:

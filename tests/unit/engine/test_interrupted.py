@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ from simulation.cases import (
     writes,
 )
 from simulation.world import Crash, World
+from simulator.messages import Request, Response, answer
 
 LEASE_IS_OLD = 200.0
 """Seconds after which another controller may go on: the lease is 180 s good."""
@@ -388,21 +390,38 @@ def test_a_broken_disk_without_a_server_stays_open() -> None:
 REFUSED = {"status": 400, "json": {"code": "VolumeBackup.0064", "message": "the backup is not available"}}
 
 
-def _refusing() -> World:
-    seen = world()
+def _refusing(seen: World) -> None:
     seen.faults({"api": "vbs.restore", "nth": [1, 2], "phase": "before", "action": REFUSED})
-    return seen
 
 
-def test_a_run_that_dies_while_it_puts_untouched_disks_back_goes_on() -> None:
+def _blind_once_detached(seen: World) -> None:
+    """The disk leaves, but nobody may see it: so no step after that is taken."""
+    handle = seen.cloud.handle
+    asked: list[Request] = []
+
+    def blind(service: str, request: Request) -> Response:
+        if asked and request.method == "GET" and "volumes" in request.path:
+            asked.clear()
+            seen.cloud.handle = handle  # type: ignore[method-assign]
+            return answer({"error": {"code": "Ecs.9999", "message": "not now"}}, status=403)
+        asked.extend([request] if request.method == "DELETE" else [])
+        return handle(service, request)
+
+    seen.cloud.handle = blind  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("trouble", [_refusing, _blind_once_detached])
+def test_a_run_that_dies_while_it_puts_untouched_disks_back_goes_on(trouble: Callable[[World], None]) -> None:
     """That they are attached anew does not mean that they were restored and used since."""
-    seen = _refusing()
+    seen = world()
+    trouble(seen)
     assert seen.recover([DB])["summary"] == {"failed": 2}
     attach = next(n for n, call in enumerate(seen.network.calls) if call.endswith("attachvolume"))
     for number in range(attach, len(seen.network.calls)):
         for phase in ("before", "after"):
-            seen = _refusing()
+            seen = world()
             before = Before(seen)
+            trouble(seen)
             assert _die(seen, (number, phase), [DB])
             seen.pass_time(LEASE_IS_OLD)
             assert not seen.recover([DB])["failed"], (number, phase)

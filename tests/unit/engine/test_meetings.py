@@ -142,6 +142,18 @@ def _submitted_before_us(seen: World, asked_for: str) -> None:
     seen.cloud.handle = first  # type: ignore[method-assign]
 
 
+def test_who_takes_over_gives_the_server_back_as_the_first_run_had_found_it() -> None:
+    """A person had attached the disks again. As the new run began anew, it took the server for one that is off."""
+    seen = world()
+    before = Before(seen)
+    _die_while_it_watches(seen, "r1")
+    for number, device in ((1, "/dev/vda"), (2, "/dev/vdb")):
+        seen.act("attach", volume_id=disk_id(number), server_id=server_id(1), device=device)
+    assert "used_since" in {problem.code for problem in seen.plan([DB], run_id="r1").problems}
+    result = seen.recover([DB], terms={"run_id": "r2", "take_over": "r1"}, take_over="r1")
+    assert (result["failed"], before.differences(seen)) == (False, [])
+
+
 def test_a_restore_that_was_submitted_under_our_mark_is_adopted() -> None:
     """It was taken for refused and the disk for untouched; so it was put back, and restored again by the next run."""
     seen = world()
