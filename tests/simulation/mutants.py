@@ -64,6 +64,7 @@ class Verdict:
 
 
 SEEDS = 1000
+"""By then an invariant has to have noticed its mutant."""
 
 
 # -- the refusals of the simulator -------------------------------------------------------------------------------------

@@ -191,6 +191,13 @@ TABLE: tuple[Mutant, ...] = (
         "tests/unit/engine/test_interrupted.py",
     ),
     Mutant(
+        "the first mark of a lone disk that comes late is as good as any",
+        f"{RESTORE}/disks.py",
+        "(restore.to_announce and (yield Now()) - began > CONFIRMED_SECONDS)",
+        "False",
+        "tests/unit/engine/test_meetings.py",
+    ),
+    Mutant(
         "a server that another run has left off was off",
         f"{RESTORE}/outcome.py",
         'self.left_off or server.status == "ACTIVE"',

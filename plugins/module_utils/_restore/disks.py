@@ -36,7 +36,7 @@ from .commands import (
 from .mark import REMOVED, Phase, Standing
 from .model import Accepted, Backup, Disk, ErrorInfo, Failure, Job, JobState
 from .outcome import DiskUnit, Restore, Rules, State, announce, move, overtaken, record, timed_out, write_marks
-from .steps import JUST_SEEN_SECONDS, GiveUp, Stopped, in_one_go, job_error
+from .steps import CONFIRMED_SECONDS, JUST_SEEN_SECONDS, GiveUp, Stopped, in_one_go, job_error
 
 RESTORE = "restore"
 """What the pace of looks is learned for."""
@@ -84,10 +84,12 @@ def recover_disk(unit: DiskUnit, rules: Rules) -> Script[None]:
 def _claim(restore: Restore) -> Script[ErrorInfo | None]:
     """Write the first mark, which also takes over what an earlier process began. Return why not.
 
-    Nothing has to be prepared for a disk without a server, so its first mark says at once that it is submitted.
+    Nothing has to be prepared for a disk without a server, so its first mark says at once that it is submitted. One
+    that came late may stand in the place of those of a run that has come and gone: it must not deny what that one did.
     """
     if restore.holder is None:
         return None
+    began = yield Now()
     try:
         stranger = yield from in_one_go(partial(_stranger, restore))
     except GiveUp as reason:
@@ -95,7 +97,9 @@ def _claim(restore: Restore) -> Script[ErrorInfo | None]:
     if stranger is not None:
         return stranger
     write = announce if restore.to_announce else write_marks
-    return (yield from write([restore], claim=True))
+    failure: ErrorInfo | None = yield from write([restore], claim=True)
+    restore.doubt = restore.doubt or (restore.to_announce and (yield Now()) - began > CONFIRMED_SECONDS)
+    return failure
 
 
 def _stranger(restore: Restore) -> Script[ErrorInfo | None]:

@@ -102,6 +102,24 @@ def test_a_disk_that_another_run_did_while_we_stood_still_is_left_alone() -> Non
     assert seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY] == done
 
 
+def test_a_disk_that_another_run_did_while_our_first_mark_was_on_its_way_is_not_called_untouched() -> None:
+    """The own restore was refused then, and `returned` denied that of the other run."""
+    seen = world()
+    plan = seen.plan([ARCHIVE]).as_dict()
+    handle = seen.cloud.handle
+    seen.faults({"api": "vbs.restore", "nth": 1, "phase": "before", "action": {"status": 400, "json": {"code": "V"}}})
+
+    def slow(service: str, request: Any) -> Any:
+        if b'"1|submitting|' in (request.body or b"") and restores(seen) == {}:
+            seen.cloud.world.disks[disk_id(3)].restore_count += 1
+            seen.clock.sleep(60.0)
+        return handle(service, request)
+
+    seen.cloud.handle = slow  # type: ignore[method-assign]
+    assert seen.carry_out(plan)["summary"] == {"unknown": 1}
+    assert "|submitting|" in seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY][:20]
+
+
 def test_a_claim_that_comes_late_does_not_deny_what_another_run_did_meanwhile() -> None:
     """It was on its way while another run came, restored the disk and went: the disk was restored once more."""
     seen = world()
