@@ -128,6 +128,11 @@ class History:
     def _world(self) -> Any:
         return self.seen.cloud.world
 
+    @property
+    def late_abouts(self) -> set[str]:
+        """What such marks are about."""
+        return {mark.about for mark in self.late}
+
     def snapshot(self) -> Snapshot:
         """How all is now: what was due by now has happened."""
         self.seen.cloud.advance()

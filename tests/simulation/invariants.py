@@ -63,7 +63,7 @@ def _known(played: Played, earlier: Order, order: Order, done: Fact) -> bool:
         and mark.phase in EVIDENT
         and mark.run_id == _run(played, earlier)
         and not _in_a_backup_since(played, mark)
-        and mark.about not in {late.about for late in played.history.late}
+        and mark.about not in played.history.late_abouts
         for mark in _attempt(played, order.who).marks
     )
 
@@ -291,7 +291,7 @@ def announced(played: Played) -> Iterator[str]:
 def journal_is_reality(played: Played) -> Iterator[str]:
     """Whenever a controller has gone, each mark of a run says what really became of its disk or server, but for those
     that came late over newer ones, and what was made of them."""
-    late = {mark.about for mark in played.history.late}
+    late = played.history.late_abouts
     runs = {attempt.run_id for attempt in played.attempts if attempt.run_id}
     for attempt in played.attempts:
         for mark in attempt.left.marks if attempt.left else ():

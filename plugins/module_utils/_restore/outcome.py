@@ -130,7 +130,8 @@ class Restore:
     accepted: bool = False
     """The cloud took it, in this run or an earlier one, so the old data is gone."""
     doubt: bool = False
-    """An answer was lost, so it may have been accepted."""
+    """It may have been accepted, or done by somebody else: an answer was lost, the first mark came late, or the disk
+    was seen being restored."""
     lost: ErrorInfo | None = None
     """What came instead of that answer."""
     detaching: bool = False
@@ -323,6 +324,7 @@ def _moved_on(restore: Restore, closing: bool) -> bool:
     for phases, following, so in steps:
         if so and restore.mark.phase in phases:
             restore.mark = restore.mark.moved(following)
+    # it is about to be attached anew, which must not look like use to the next run
     if restore.mark.phase is Phase.BEGUN and (restore.detaching or restore.standing is Standing.SUBMIT):
         restore.mark = replace(restore.mark, attachment_id="")
     return restore.mark != before

@@ -462,7 +462,7 @@ def _disk_restore(
         stands = Standing.FRESH
     stands = _as_of_run(mark, stands, run_id, backup_id, terms)
     here = disk.attachments[0] if disk and disk.attachments else None
-    begun = mark if mark and stands not in (Standing.FRESH, Standing.FINISHED) else None
+    begun = mark if mark and stands not in OVER else None
     server_id = (begun.server_id if begun else "") or (here.server_id if here else "")
     case = replace(
         base,

@@ -13,7 +13,7 @@ from .batch import Part
 from .commands import Holder, Script
 from .disks import recover_disk
 from .hss import HssUnit, recover_hss
-from .mark import HSS_KEY, LONE_DISK_KEY, Mark, Phase, Standing, mark_key
+from .mark import HSS_KEY, LONE_DISK_KEY, OVER, Mark, Phase, Standing, mark_key
 from .outcome import DiskUnit, Restore, Rules, ServerUnit, State, Tally
 from .planning import Plan, PlannedRestore, PlannedTarget
 from .preflight import Case
@@ -128,7 +128,7 @@ def _left_off(case: Case) -> bool:
 
 
 def _begun(restore: PlannedRestore) -> bool:
-    return restore.case.standing not in (Standing.FRESH, Standing.FINISHED)
+    return restore.case.standing not in OVER
 
 
 def _disk_restore(target: PlannedTarget, planned: PlannedRestore, run_id: str, was_running: bool | None) -> Restore:

@@ -196,7 +196,7 @@ def test_a_disk_that_somebody_restores_from_another_backup_under_our_mark_is_not
     assert bool(seen.cloud.world.disks[disk_id(1)].attachments) == ("unknown" not in first)
     seen.pass_time(3600.0)
     assert not seen.recover([DB], terms={"run_id": "r1"})["failed"]
-    assert (not_restored(seen) == [disk_id(3), disk_id(4), disk_id(5)], before.differences(seen)) == (True, [])
+    assert (not_restored(seen), before.differences(seen)) == ([disk_id(3), disk_id(4), disk_id(5)], [])
 
 
 # -- disks that were moved since ---------------------------------------------------------------------------------------
