@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Wish
+from simulator import iam
 
 from simulation.cases import LATEST, backup_id, disk_id, server_id
 from simulation.world import START
@@ -39,11 +40,23 @@ class Crash:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """Where a controller runs. The same number: the same host, on which a process that has died is known to be gone.
+
+    `clock_off_seconds`: how far its clock is ahead. The cloud takes a difference of 15 minutes.
+    """
+
+    number: int = 1
+    clock_off_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Try:
     """One controller that carries the playbook out, and how long nobody does so afterwards."""
 
     crash: Crash | None = None
     away_seconds: float = LEASE_IS_OLD
+    machine: Machine = Machine()
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ class Rival:
     take_over: bool
     stall_at_read: int
     stall_seconds: float
+    machine: Machine = Machine()
 
 
 @dataclass(frozen=True)
@@ -383,6 +397,7 @@ TIMES: Mapping[str, Sequence[float]] = {
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 READS = (
+    "iam.create_token",
     "evs.list_volumes",
     "evs.show_volume",
     "ecs.list_servers",
@@ -450,7 +465,7 @@ def _fault(rng: random.Random) -> dict[str, Any]:
 def _tries(rng: random.Random, disks: int) -> tuple[Try, ...]:
     """Each but the last dies somewhere; when the next one comes, its lease is old or not."""
     number = _weighted(rng, {0: 3, 1: 4, 2: 2, 3: 1})
-    return tuple(Try(_crash(rng, disks), _away(rng)) for _number in range(number))
+    return tuple(Try(_crash(rng, disks), _away(rng), _machine(rng)) for _number in range(number))
 
 
 def _crash(rng: random.Random, disks: int) -> Crash:
@@ -459,6 +474,11 @@ def _crash(rng: random.Random, disks: int) -> Crash:
 
 def _away(rng: random.Random) -> float:
     return rng.choice((1.0, 60.0, LEASE_IS_OLD, LEASE_IS_OLD, LEASE_IS_OLD, 2.0 * HOUR))
+
+
+def _machine(rng: random.Random) -> Machine:
+    number = rng.choice((1, 1, 2))
+    return Machine(number, rng.choice((0.0, 0.0, 0.0, -840.0, 840.0)))
 
 
 Draw = Callable[[random.Random, Ground], Mapping[str, Any]]
@@ -499,7 +519,7 @@ HUMANS: Mapping[str, Draw] = {
     "set_server": lambda rng, ground: {**_any_server(rng, ground), "locked": True},
     "delete_backup": lambda rng, ground: {"backup_id": backup_id(rng.choice(ground.disks).number)},
     "add_backup": lambda rng, ground: {**_any_disk(rng, ground), "data": "made during the recovery"},
-    "expire_tokens": lambda rng, _ground: {"disguise": rng.choice(("apigw_0307", "common_0013", "plain_401"))},
+    "expire_tokens": lambda rng, _ground: {"disguise": rng.choice(list(iam.EXPIRED))},
 }
 
 
@@ -510,6 +530,7 @@ def _rival(rng: random.Random) -> Rival | None:
         take_over=rng.random() < 0.3,
         stall_at_read=rng.randint(5, 60),
         stall_seconds=rng.choice((0.0, 100.0, 400.0)),
+        machine=_machine(rng),
     )
     return rival if rng.random() < 0.15 else None
 

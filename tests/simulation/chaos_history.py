@@ -24,7 +24,9 @@ PREFIX = "hwcloud_recovery_"
 OWNER = "hwcloud_recovery_owner"
 RESTORES = ("vbs.restore", "hss.restore")
 DISTURBING = ("vbs.restore", "hss.restore", "ecs.detach", "ecs.stop")
-"""What a run must not do to servers and disks of another one: it cannot be undone, or takes them out of use."""
+"""What cannot be undone, or takes disks and servers out of use."""
+CHANGING = (*DISTURBING, "ecs.attach", "ecs.start")
+"""What a run must not do to servers and disks of another one."""
 
 
 NOBODY = (0, 0.0)
@@ -32,7 +34,10 @@ NOBODY = (0, 0.0)
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark as it lies in the journal. `about` is a disk's id, or `hss:` and a server's."""
+    """A mark as it lies in the journal. `about` is a disk's id, or `hss:` and a server's.
+
+    `was_running` is y, n, or - if nobody asked.
+    """
 
     about: str
     phase: str
@@ -40,6 +45,8 @@ class Mark:
     backup_id: str
     job: str
     at: float = 0.0
+    device: str = ""
+    was_running: str = "-"
 
 
 @dataclass
@@ -298,7 +305,7 @@ def _mark(holder: str, key: str, value: str) -> Iterator[Mark]:
     parts = [unquote(part) for part in value.split("|")]
     if key.startswith(PREFIX) and len(parts) == 11:
         about = {f"{PREFIX}mark": holder, f"{PREFIX}hss": f"hss:{holder}"}.get(key, key.removeprefix(PREFIX))
-        yield Mark(about, parts[1], parts[2], parts[4], parts[9], float(parts[10]))
+        yield Mark(about, parts[1], parts[2], parts[4], parts[9], float(parts[10]), parts[5], parts[7])
 
 
 def newest(marks: Iterable[Mark], about: str) -> Mark | None:

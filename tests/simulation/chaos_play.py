@@ -8,23 +8,25 @@ from __future__ import annotations
 import contextlib
 import heapq
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.errors import CloudError
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.transport import HttpRequest, HttpResponse
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.preflight import Problem
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Terms, Wish
-from ansible_collections.hwcloud.recovery.plugins.module_utils._run import recovery
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run import journal, recovery
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.workers import Done
 from greenlet import getcurrent, greenlet
 from simulator.control import ActError
 
 from simulation.cases import backup_id
-from simulation.chaos import LEASE_IS_OLD, Act, Story, Try
+from simulation.chaos import LEASE_IS_OLD, Act, Machine, Story, Try
 from simulation.chaos import Crash as CrashAt
 from simulation.chaos_history import WHO, History, Mark, Snapshot, newest
 from simulation.world import START, Crash, Network, VirtualClock, VirtualWorkers, World, _close_files
@@ -48,9 +50,8 @@ class Attempt:
     """One controller, from its plan to its end: `result`, `refused` (NotReady), `error` (CloudError) or none: died."""
 
     who: int
-    started_at: float
-    marks: tuple[Mark, ...]
-    """What the journal said when it came."""
+    found: Snapshot
+    """What was there when it came."""
     plan: dict[str, Any] = field(default_factory=dict)
     run_id: str = ""
     take_over: str = ""
@@ -64,6 +65,15 @@ class Attempt:
     stalls: list[tuple[float, float]] = field(default_factory=list)
     """When it stood still: from, until."""
     left: Snapshot | None = None
+
+    @property
+    def started_at(self) -> float:
+        return self.found.at
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """What the journal said when it came."""
+        return self.found.marks
 
     @property
     def well(self) -> bool:
@@ -87,7 +97,7 @@ class Played:
 
     def runs(self) -> Iterator[Attempt]:
         """Those that came to an end and told about it."""
-        return (attempt for attempt in self.attempts if attempt.ended in ("result", "refused"))
+        return (attempt for attempt in self.attempts if attempt.ended in ("result", "refused", "error"))
 
 
 @dataclass
@@ -139,6 +149,7 @@ class Crew(VirtualWorkers):
                 self._boss = None
 
         worker = greenlet(work, self._main)
+        worker.gr_context = copy_context()
         self._members.add(worker)
         self._clock.wake(worker, self._clock.time)
 
@@ -179,20 +190,46 @@ class Advice:
     """Disks whose newest backup is named instead of asked for as the latest."""
 
 
+@dataclass(frozen=True)
+class OwnClock:
+    """That of a machine, which need not be right."""
+
+    clock: VirtualClock
+    off_seconds: float
+
+    def now(self) -> float:
+        return self.clock.now() + self.off_seconds
+
+    def monotonic(self) -> float:
+        return self.clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
+
 class Controller:
     """One process that runs the playbook; it may die, or stand still for a while."""
 
-    def __init__(self, play: Play, who: int, crash: CrashAt | None = None, advice: Advice | None = None) -> None:
-        self._play = play
+    def __init__(
+        self,
+        play: Play,
+        who: int,
+        crash: CrashAt | None = None,
+        advice: Advice | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self.play = play
         self._seen = play.seen
         self._crash = crash
+        self.machine = machine or Machine()
+        self._clock = OwnClock(play.seen.clock, self.machine.clock_off_seconds)
         self._advice = advice or Advice(play.story.run_id)
         self._main = getcurrent()
         self._crew = Crew(play.seen.clock, self._main)
         self._writes = self._reads = self._calls_after = 0
         self._dead = False
         self.stall: tuple[int, float] = (0, 0.0)
-        self.attempt = Attempt(who, 0.0, (), take_over=self._advice.take_over)
+        self.attempt = Attempt(who, play.history.snapshot(), take_over=self._advice.take_over)
         self.greenlet = greenlet(self._live, self._main)
 
     def start(self, after_seconds: float = 0.0) -> None:
@@ -204,37 +241,39 @@ class Controller:
             self.attempt.ended = "endless"
         self._crew.forget()
         self._crew.forget({self.greenlet})
-        self.attempt.left = self._play.history.snapshot()
+        self.attempt.left = self.play.history.snapshot()
         # a plan may be of another run than the one that comes of it, when a restore failed and a newer backup is there,
         # or when none was named and another run was left unfinished meanwhile
-        claims = self._play.history.runs.get(self.attempt.who, self.attempt.run_id)
+        claims = self.play.history.runs.get(self.attempt.who, self.attempt.run_id)
         self.attempt.run_id = self.attempt.result["run_id"] if self.attempt.result else claims
 
     def _live(self) -> None:
         attempt = self.attempt
-        attempt.started_at = self._seen.clock.time
-        attempt.marks = self._play.history.snapshot().marks
+        _RUNNING.set(self)
+        self.play.living.add(attempt.who)
+        attempt.found = self.play.history.snapshot()
         try:
             attempt.result = self._recover()
             attempt.ended = "result"
         except Crash:
             attempt.ended = "crash"
-            _close_files(self._play.folder)
+            _close_files(self.play.folder)
         except Endless:
             attempt.ended = "endless"
         except NotReady as refusal:
             attempt.ended, attempt.problems, attempt.error = "refused", refusal.problems, str(refusal)
         except CloudError as error:
             attempt.ended, attempt.error = "error", str(error.info)
+        self.play.living.discard(attempt.who)
         self._crew.forget()
 
     def _recover(self) -> dict[str, Any]:
-        story, seen, folder = self._play.story, self._seen, self._play.folder
+        story, folder = self.play.story, self.play.folder
         advice = self._advice
         terms = Terms(incident_at=START, run_id=advice.run_id, take_over=advice.take_over)
         shell = self._shell(read_only=True)
         wishes = [_named(wish, advice.named) for wish in story.wishes]
-        plan = recovery.resolve(shell.api, wishes, terms, clock=seen.clock, journal_dir=folder)
+        plan = recovery.resolve(shell.api, wishes, terms, clock=self._clock, journal_dir=folder)
         self.attempt.run_id, self.attempt.plan = plan.run_id, plan.as_dict()
         if not plan.ready:
             raise NotReady("the plan is not ready", plan.problems)
@@ -249,9 +288,9 @@ class Controller:
         return recovery.recover(self._shell(), self.attempt.plan, options)[0]
 
     def _shell(self, *, read_only: bool = False) -> recovery.Shell:
-        shell = self._seen.shell(read_only=read_only)
+        shell = self._seen.shell(read_only=read_only, clock=self._clock)
         line = self._seen.network
-        line.latency_seconds = self._play.story.latency_seconds
+        line.latency_seconds = self.play.story.latency_seconds
         line.who, line.at_call = self.attempt.who, self._at_call
         return replace(shell, workers=self._crew, show=self.attempt.lines.append)
 
@@ -261,6 +300,7 @@ class Controller:
             self._count(call)
         if self._dead or self._dies(phase):
             self._dead = True
+            self.play.living.discard(self.attempt.who)
             raise Crash
         if len(self.attempt.calls) > MOST_CALLS:
             raise Endless
@@ -289,6 +329,22 @@ class Controller:
         self._seen.clock.sleep(seconds)
 
 
+_RUNNING: ContextVar[Controller] = ContextVar("the controller whose code runs now")
+
+
+def _started(process: int) -> str:
+    """As the engine asks it of a machine: "" for a process that has ended."""
+    return str(process) if process in _RUNNING.get().play.living else ""
+
+
+MACHINES: Mapping[str, Callable[..., str]] = {
+    "this_host": lambda: f"machine-{_RUNNING.get().machine.number}",
+    "this_process": lambda: f"{_RUNNING.get().attempt.who}.{_RUNNING.get().attempt.who}",
+    "_started": _started,
+}
+"""What controllers know of their machines and of the processes there, for all of them are one process here."""
+
+
 class Play:
     """A story under way."""
 
@@ -300,6 +356,8 @@ class Play:
         self.history.before_write = self._people
         self.seen.faults(*story.faults)
         self._acts = list(story.acts)
+        self.living: set[int] = set()
+        """Controllers whose process runs."""
         self._writes = 0
         self.played = Played(story, self.seen, self.history, self.history.snapshot())
 
@@ -317,11 +375,12 @@ class Play:
         rival = None if self.played.attempts else self.story.rival
         # with two of them at the same files the files of the one that dies could not be told
         number = len(self.played.attempts) + 1
-        controllers = [Controller(self, number, None if rival and self.folder else place.crash)]
+        crash = None if rival and self.folder else place.crash
+        controllers = [Controller(self, number, crash, machine=place.machine)]
         if rival is not None:
             controllers[0].stall = (rival.stall_at_read, rival.stall_seconds)
             advice = Advice(rival.run_id, rival.run_id if rival.take_over else "")
-            controllers.append(Controller(self, number + 1, advice=advice))
+            controllers.append(Controller(self, number + 1, advice=advice, machine=rival.machine))
         self._run(controllers, rival.after_seconds if rival else 0.0)
         self.seen.pass_time(place.away_seconds)
 
@@ -405,5 +464,6 @@ def _named(wish: Wish, volumes: frozenset[str]) -> Wish:
 def play(story: Story) -> Played:
     """Play it to its end. The same story always takes the same course."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.multiple(journal, **MACHINES))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if story.file_journal else None
         return Play(story, folder).all()

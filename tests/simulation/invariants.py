@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from simulation.chaos import Story
-from simulation.chaos_history import DISTURBING, RESTORES, Fact, Mark, Order, Snapshot, newest
+from simulation.chaos_history import CHANGING, DISTURBING, RESTORES, Fact, Mark, Order, Snapshot, newest
 from simulation.chaos_play import Attempt, Played
 
 GOOD = ("restored", "already_restored")
@@ -117,27 +117,30 @@ def disks_back_or_reported(played: Played) -> Iterator[str]:
             now = attempt.left.places[volume] if attempt.left else before
             if now == before or _human(played, volume, before):
                 continue
-            if _reported(attempt, volume, before):
+            if _reported(played, attempt, volume, before):
                 told.add((volume, str(now)))
             elif not now or (volume, str(now)) not in told:
                 yield f"controller {attempt.who} left disk {volume} at {now or 'no server'}, was {before or 'at none'}"
 
 
-def _reported(attempt: Attempt, volume: str, before: Mapping[str, str]) -> bool:
+def _reported(played: Played, attempt: Attempt, volume: str, before: Mapping[str, str]) -> bool:
     if attempt.result is None:
-        return _complained(attempt, volume, *before) or volume in _begun(attempt)
+        return _named(played, attempt, volume, *before) or volume in _begun(attempt)
     named = [item for item in attempt.result["restores"] if item["volume_id"] == volume]
     return any(item["state"] not in GOOD or item["notes"] or item["error"] for item in named)
 
 
 def _begun(attempt: Attempt) -> set[str]:
     """What the plan shows as left unfinished."""
-    targets = [target for wave in attempt.plan.get("waves", ()) for target in wave["targets"]]
-    return {r["volume_id"] for target in targets for r in target["restores"] if r["state"] == "begun"}
+    begun = [restore for restore in _planned_restores(attempt) if restore["state"] == "begun"]
+    return {restore["volume_id"] or restore["server_id"] for restore in begun}
 
 
-def _complained(attempt: Attempt, *things: str) -> bool:
-    """A run that refused to begin names what it found, or the run that it belongs to."""
+def _named(played: Played, attempt: Attempt, *things: str) -> bool:
+    """A run that did not begin names what it found, or the run that it belongs to. One that the cloud did not let look
+    knows of nothing, and has done nothing."""
+    if attempt.ended == "error":
+        return not any(order.who == attempt.who for order in played.history.orders)
     errors = [problem for problem in attempt.problems if problem.severity == "error"]
     return any(
         problem.code in ("run_in_progress", "unfinished_run") or any(thing in str(problem) for thing in things)
@@ -160,14 +163,18 @@ def _human(played: Played, *things: Any) -> bool:
 
 
 def power_as_found_or_reported(played: Played) -> Iterator[str]:
-    """A server that does not run as it did belongs to a target that failed, or has a note."""
+    """A server that does not run as it did belongs to a target that failed, or has a note, in the run that leaves it so
+    or in one before that left it so."""
+    told: set[tuple[str, str]] = set()
     for attempt in _undisturbed(played):
-        if attempt.result is None:
-            continue
         for server, before in played.before.power.items():
             now = attempt.left.power[server] if attempt.left else before
             wanted = _wanted_power(played.story, server, before)
-            if now not in wanted and not _human(played, server) and not _power_reported(played, attempt, server):
+            if now in wanted or _human(played, server):
+                continue
+            if _power_reported(played, attempt, server):
+                told.add((server, now))
+            elif (server, now) not in told:
                 yield f"controller {attempt.who} left server {server} {now}, it was {before}"
 
 
@@ -180,7 +187,10 @@ def _wanted_power(story: Story, server: str, before: str) -> tuple[str, ...]:
 
 
 def _power_reported(played: Played, attempt: Attempt, server: str) -> bool:
-    result = attempt.result or {}
+    result = attempt.result
+    if result is None:
+        mine = [volume for volume, places in played.before.places.items() if server in places]
+        return _named(played, attempt, server, *mine) or bool(_begun(attempt) & {*mine, server})
     entries = [entry for entry in result["servers"] if entry["server_id"] == server]
     targets = [wish.name for wish in played.story.wishes if server in _servers_of(played, wish)]
     return any(entry["notes"] or entry["error"] for entry in entries) or any(
@@ -197,23 +207,30 @@ def _servers_of(played: Played, wish: Any) -> set[str]:
 
 
 def no_success_without_the_clouds(played: Played) -> Iterator[str]:
-    """What is called restored holds the data of that very backup, and what is called changed was accepted."""
-    for attempt in played.runs():
-        for item in attempt.result["restores"] if attempt.result else ():
+    """What a result or a plan calls restored holds the data of that very backup, and what is called changed was
+    accepted."""
+    for attempt in played.attempts:
+        results = attempt.result["restores"] if attempt.result else []
+        for item in results + _planned_restores(attempt):
             parts = _parts(played, item)
             if item["state"] in GOOD:
                 for volume, data in parts.items():
                     last = _last_restored(played, volume, attempt)
                     if last != data:
                         yield f"controller {attempt.who} says {item['state']}: {volume} got {last!r}, not {data!r}"
-            if item["changed"] and not any(_was_accepted(played, volume) for volume in parts):
+            if item.get("changed") and not any(_was_accepted(played, volume) for volume in parts):
                 yield f"controller {attempt.who} says changed: no restore of {list(parts)} was ever accepted"
 
 
+def _planned_restores(attempt: Attempt) -> list[Mapping[str, Any]]:
+    targets = [target for wave in attempt.plan.get("waves", ()) for target in wave["targets"]]
+    return [restore for target in targets for restore in target["restores"]]
+
+
 def _parts(played: Played, item: Mapping[str, Any]) -> dict[str, str]:
-    """The disks of one entry of a result, each with the data that it should have got."""
+    """The disks of one entry of a result or plan, each with the data that it should have got."""
     scenario = played.story.scenario
-    if item["method"] == "hss":
+    if not item["volume_id"]:
         backup = next(b for b in scenario["hss_backups"] if b["id"] == item["backup_id"])
         return {child["volume_id"]: child["data"] for child in backup["children"]}
     known = {backup["id"]: backup["data"] for backup in scenario["vbs_backups"]}
@@ -235,14 +252,14 @@ def _was_accepted(played: Played, volume: str) -> bool:
 
 
 def only_its_own(played: Played) -> Iterator[str]:
-    """No write to anything outside the plan; none that disturbs what another controller has claimed."""
+    """No write to anything outside the plan; none that changes what another controller has claimed."""
     volumes, servers = _planned(played)
     for order in played.history.orders:
         if not order.accepted:
             continue
         if not set(order.volume_ids) <= volumes or (order.server_id and order.server_id not in servers):
             yield f"{order}, which is not in the plan"
-        if order.api in DISTURBING and order.owner not in (0, order.who) and not order.late:
+        if order.api in CHANGING and order.owner not in (0, order.who) and not order.late:
             awake = _awake_since_claim(played, order)
             if awake > _in_passing(played):
                 yield f"{order}, {awake:.1f} s after controller {order.owner} had claimed it"
@@ -295,8 +312,11 @@ def journal_is_reality(played: Played) -> Iterator[str]:
     runs = {attempt.run_id for attempt in played.attempts if attempt.run_id}
     for attempt in played.attempts:
         for mark in attempt.left.marks if attempt.left else ():
-            if mark.run_id in runs and mark.about not in late and not _true(played, mark, attempt):
+            if mark.run_id not in runs or mark.about in late:
+                continue
+            if not _true(played, mark, attempt):
                 yield f"after controller {attempt.who}: {mark} is not so"
+            yield from _never_so(played, mark)
 
 
 def _true(played: Played, mark: Mark, attempt: Attempt) -> bool:
@@ -312,6 +332,22 @@ def _true(played: Played, mark: Mark, attempt: Attempt) -> bool:
     return _TRUE[mark.phase](played, mark, orders, mine, end)
 
 
+def _never_so(played: Played, mark: Mark) -> Iterator[str]:
+    """What a mark remembers of the time before, for a resume to put back: somebody must have found it so."""
+    found = [attempt.found for attempt in played.attempts]
+    server = mark.about.partition("hss:")[2]
+    places = [place for seen in found for place in seen.places.get(mark.about, {}).items()]
+    holders = {server} if server else {server for server, _device in places}
+    power = {seen.power[holder] for seen in found for holder in holders if holder in seen.power}
+    if mark.device and mark.device not in {device for _server, device in places}:
+        yield f"{mark} has the device {mark.device}, where its disk never was"
+    if mark.was_running in _RAN and not power & _RAN[mark.was_running]:
+        yield f"{mark} says was_running {mark.was_running}, its server was {power}"
+
+
+_RAN: Mapping[str, set[str]] = {"y": {"ACTIVE"}, "n": {"SHUTOFF"}}
+
+
 def _restored_from(played: Played, mark: Mark, orders: list[Order], end: float) -> bool:
     """Whether one of these orders was one from the mark's backup, and came to a good end."""
     facts = [f for f in played.history.facts if f.kind == "restored" and f.at <= end]
@@ -322,6 +358,20 @@ def _restored_from(played: Played, mark: Mark, orders: list[Order], end: float) 
     )
 
 
+def _last_came_well(played: Played, orders: list[Order], mine: list[Order], end: float) -> bool:
+    """Whether the newest of these restored all its disks, before another order came."""
+    if not mine:
+        return False
+    last = mine[-1]
+    until = min((order.tick for order in orders if order.tick > last.tick), default=None)
+    restored = {
+        fact.id
+        for fact in played.history.facts
+        if fact.kind == "restored" and last.tick < fact.tick and fact.at <= end and (until is None or fact.tick < until)
+    }
+    return set(last.volume_ids) <= restored
+
+
 # A run that took another one over may have found its restore done or under way: so all orders count for the good news.
 _TRUE: Mapping[str, Callable[[Played, Mark, list[Order], list[Order], float], bool]] = {
     "begun": lambda played, mark, _orders, mine, end: not _restored_from(played, mark, mine, end),
@@ -329,7 +379,7 @@ _TRUE: Mapping[str, Callable[[Played, Mark, list[Order], list[Order], float], bo
     "accepted": lambda _played, mark, orders, _mine, _end: any(mark.job == o.job or not o.job for o in orders),
     "restored": lambda played, mark, orders, _mine, end: _restored_from(played, mark, orders, end),
     "finished": lambda played, mark, orders, _mine, end: _restored_from(played, mark, orders, end),
-    "failed": lambda _played, _mark, orders, _mine, _end: bool(orders),
+    "failed": lambda played, _mark, orders, mine, end: bool(orders) and not _last_came_well(played, orders, mine, end),
     "returned": lambda played, mark, _orders, mine, end: not _restored_from(played, mark, mine, end),
 }
 

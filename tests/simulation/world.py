@@ -33,6 +33,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.transport 
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.planning import Plan
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Terms, Wish
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run import recovery
+from ansible_collections.hwcloud.recovery.plugins.module_utils._run.clock import Clock
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.workers import Done
 from greenlet import getcurrent, greenlet
 from simulator import control
@@ -214,14 +215,21 @@ class World:
         self.said: list[str] = []
         self.api: Api | None = None
 
-    def shell(self, *, crash_at: tuple[int, str] | None = None, read_only: bool = False) -> recovery.Shell:
-        """A new controller that knows nothing but its options."""
+    def shell(
+        self,
+        *,
+        crash_at: tuple[int, str] | None = None,
+        read_only: bool = False,
+        clock: Clock | None = None,
+    ) -> recovery.Shell:
+        """A new controller that knows nothing but its options. `clock`: its own, if that is not the cloud's."""
+        clock = clock or self.clock
         user = self.cloud.scenario.users[0]
         project = self.cloud.scenario.project
         self.network = self.network_type(self.cloud, self.clock, seed=self.seed, crash_at=crash_at)
         self.api = Api(
             self.network,
-            clock=self.clock,
+            clock=clock,
             login=PasswordLogin(user.name, user.password, user.domain),
             endpoints=Endpoints(region=project.name, overrides={name: f"http://{name}.localhost" for name in SERVICES}),
             project_name=project.name,
@@ -231,7 +239,7 @@ class World:
         # the two locks that are held during a call
         vars(self.api)["_project_lock"] = VirtualLock(self.clock)
         vars(vars(self.api)["_session"])["_lock"] = VirtualLock(self.clock)
-        return recovery.Shell(self.api, self.clock, VirtualWorkers(self.clock, self.limits), show=self.said.append)
+        return recovery.Shell(self.api, clock, VirtualWorkers(self.clock, self.limits), show=self.said.append)
 
     def plan(self, wishes: Sequence[Wish], *, journal_dir: Path | None = None, **terms: Any) -> Plan:
         found = Terms(**{"incident_at": self.clock.now(), **terms})

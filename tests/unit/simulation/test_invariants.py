@@ -151,6 +151,50 @@ def _claimed_by_another(played: Played) -> None:
     _order(owner=2, owner_since=_restore(played, disk_id(3)).at - 60.0)(played)
 
 
+def _changed_by_another(api: str) -> Callable[[Played], None]:
+    """A minute after somebody else had claimed it."""
+
+    def forge(played: Played) -> None:
+        order = next(order for order in played.history.orders if order.api == api)
+        order.owner, order.owner_since = 2, order.at - 60.0
+
+    return forge
+
+
+def _instead_of_a_result(ended: str, **left: Any) -> Callable[[Played], None]:
+    """The last run ended without one, and said nothing of what it left so."""
+
+    def forge(played: Played) -> None:
+        last = played.attempts[-1]
+        last.ended, last.result, last.error = ended, None, "no connection"
+        _left(**left)(played)
+
+    return forge
+
+
+def _planned_as_done(played: Played) -> None:
+    """In a plan that was never carried out."""
+    last = played.attempts[-1]
+    last.ended, last.result, last.problems = "refused", None, ()
+    targets = [target for wave in last.plan["waves"] for target in wave["targets"]]
+    restores = [restore for target in targets for restore in target["restores"]]
+    next(restore for restore in restores if restore["volume_id"] == disk_id(5))["state"] = "already_restored"
+    _without("restored", disk_id(5))(played)
+
+
+def _remembered(about: str, **changes: Any) -> Callable[[Played], None]:
+    """The mark of a disk or server keeps something else of the time before."""
+
+    def forge(played: Played) -> None:
+        last = played.attempts[-1]
+        assert last.left is not None
+        assert about in {mark.about for mark in last.left.marks}
+        marks = tuple(replace(mark, **changes) if mark.about == about else mark for mark in last.left.marks)
+        last.left = replace(last.left, marks=marks)
+
+    return forge
+
+
 def _backwards(played: Played) -> None:
     played.history.orders.reverse()
 
@@ -181,13 +225,21 @@ FORGERIES: list[tuple[str, Callable[[Played], None]]] = [
     ("disks_back_or_reported", _left(places={disk_id(2): {}})),
     ("disks_back_or_reported", _left(places={disk_id(2): {server_id(1): "/dev/vdx"}})),
     ("disks_back_or_reported", _left(places={disk_id(5): {server_id(2): "/dev/vdb"}})),
+    ("disks_back_or_reported", _instead_of_a_result("refused", places={disk_id(2): {}})),
+    ("disks_back_or_reported", _instead_of_a_result("error", places={disk_id(2): {}})),
     ("power_as_found_or_reported", _left(power={server_id(2): "SHUTOFF"})),
+    ("power_as_found_or_reported", _instead_of_a_result("refused", power={server_id(2): "SHUTOFF"})),
+    ("power_as_found_or_reported", _instead_of_a_result("error", power={server_id(2): "SHUTOFF"})),
     ("no_success_without_the_clouds", _without("restored", disk_id(5))),
     ("no_success_without_the_clouds", _without("restored", disk_id(4))),
     ("no_success_without_the_clouds", _changed_without_an_order),
+    ("no_success_without_the_clouds", _planned_as_done),
     ("only_its_own", _order(volume_ids=(STRANGER,))),
     ("only_its_own", _order(server_id=ELSEWHERE)),
     ("only_its_own", _claimed_by_another),
+    ("only_its_own", _changed_by_another("ecs.stop")),
+    ("only_its_own", _changed_by_another("ecs.attach")),
+    ("only_its_own", _changed_by_another("ecs.start")),
     ("announced", _order(marks=())),
     ("announced", _order(marks=(Mark(disk_id(3), "begun", "r", backup_id(3), ""),))),
     ("journal_is_reality", _mark(disk_id(3), "begun")),
@@ -196,6 +248,10 @@ FORGERIES: list[tuple[str, Callable[[Played], None]]] = [
     ("journal_is_reality", _mark(disk_id(3), "finished", backup_id=backup_id(3, 2))),
     ("journal_is_reality", _mark(disk_id(3), "restored", backup_id=backup_id(3, 2))),
     ("journal_is_reality", _mark(STRANGER, "failed")),
+    ("journal_is_reality", _mark(disk_id(3), "failed")),
+    ("journal_is_reality", _remembered(disk_id(3), device="/dev/vdx")),
+    ("journal_is_reality", _remembered(disk_id(3), was_running="n")),
+    ("journal_is_reality", _remembered(f"hss:{server_id(3)}", was_running="n")),
     ("nothing_left_open", _mark(disk_id(3), "submitting")),
     ("waves_in_order", _backwards),
     ("not_more_than_allowed", _order(running=frozenset(map(str, range(11))))),
@@ -246,9 +302,10 @@ def test_a_restore_that_failed_before_a_controller_came_takes_no_place_of_its_ow
     failed = _restore(played, disk_id(5))
     over = next(fact for fact in played.history.facts if fact.kind == "over" and fact.id == disk_id(5))
     assert played.history.facts.count(over) == 1 and over.at > failed.at
-    newcomer = replace(played.attempts[-1], who=99, started_at=over.at - 1.0)
-    assert _ran_before(played, newcomer) == {disk_id(5)}
-    assert _ran_before(played, replace(newcomer, started_at=over.at + 1.0)) == set()
+    last = played.attempts[-1]
+    came_before, came_after = (replace(last, who=99, found=replace(last.found, at=over.at + s)) for s in (-1.0, 1.0))
+    assert _ran_before(played, came_before) == {disk_id(5)}
+    assert _ran_before(played, came_after) == set()
 
 
 def test_a_person_does_not_take_another_runs_restore_for_the_one_that_was_lost() -> None:
