@@ -36,7 +36,7 @@ from .commands import (
 from .mark import REMOVED, Phase, Standing
 from .model import Accepted, Backup, Disk, ErrorInfo, Failure, Job, JobState
 from .outcome import DiskUnit, Restore, Rules, State, announce, move, overtaken, record, timed_out, write_marks
-from .steps import CONFIRMED_SECONDS, JUST_SEEN_SECONDS, GiveUp, Stopped, in_one_go, job_error
+from .steps import CONFIRMED_SECONDS, JUST_SEEN_SECONDS, PASSING, GiveUp, Stopped, in_one_go, job_error
 
 RESTORE = "restore"
 """What the pace of looks is learned for."""
@@ -381,7 +381,7 @@ def watch(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdi
             if verdict := _ended_badly(job):
                 return verdict
             unread = job if isinstance(job, ErrorInfo) else None
-            misses += unread is not None and unread.kind in (Failure.MISSING, Failure.REFUSED)
+            misses += _says_nothing(job, disk)
         if (yield Now()) >= deadline:
             return Verdict.TIMED_OUT, timed_out(restore, rules, unread)
         if restoring:
@@ -389,6 +389,13 @@ def watch(restore: Restore, rules: Rules, deadline: float) -> Script[tuple[Verdi
         else:  # just begun, or about to end
             yield Pause(rules.wait_interval_seconds, poll=True)
     return (yield from _watch_states(restore, rules, deadline, was_restoring=was_restoring))
+
+
+def _says_nothing(job: Job | ErrorInfo, disk: Disk | ErrorInfo | None) -> bool:
+    """It is not there any more, or is said to run while its disk shows that it has failed."""
+    if isinstance(job, ErrorInfo):
+        return job.kind in (Failure.MISSING, Failure.REFUSED)
+    return isinstance(disk, Disk) and disk.status.startswith("error")
 
 
 def _ended_badly(job: Job | ErrorInfo) -> tuple[Verdict, ErrorInfo] | None:
@@ -425,27 +432,37 @@ def _watch_states(
 ) -> Script[tuple[Verdict, ErrorInfo | None]]:
     """Without a job that can be read: the disk goes from restoring-backup back to available, and so does the backup.
 
-    A restore that failed leaves its disk in error_restoring (EVS API, Disk Status).
+    A restore that failed leaves its disk in error_restoring (EVS API, Disk Status). Where the backup is not known, or
+    gone, the disk alone has to tell.
     """
+    if not restore.volume_id:  # a bare job id names neither
+        return Verdict.UNKNOWN, _untraceable(restore)
     silent_until = (yield Now()) + rules.grace_seconds
     while True:
         disk = yield Look(Thing.DISK, restore.volume_id)
-        backup = yield Look(Thing.VBS_BACKUP, restore.backup_id)
+        backup = (yield Look(Thing.VBS_BACKUP, restore.backup_id)) if restore.backup_id else None
         if isinstance(disk, ErrorInfo) and disk.kind in (Failure.DENIED, Failure.MISSING):
             return Verdict.UNKNOWN, disk
-        if isinstance(disk, Disk) and not isinstance(backup, ErrorInfo):
+        if isinstance(disk, Disk):
             if disk.status.startswith("error"):
                 return Verdict.FAILED, _broken(disk)
             if disk.attachments:
                 return Verdict.UNKNOWN, changed_since(f"disk {disk.id} was attached by somebody else")
             was_restoring = was_restoring or disk.status == "restoring-backup"
-            if disk.status == "available" and backup.status != "restoring":
+            if disk.status == "available" and not _may_be_restoring(backup):
                 verdict = _at_rest(restore, was_restoring=was_restoring, over=(yield Now()) >= silent_until)
                 if verdict is not None:
                     return verdict, None
         if (yield Now()) >= deadline:
             return Verdict.TIMED_OUT, timed_out(restore, rules)
         yield Pause(rules.wait_interval_seconds, poll=True)
+
+
+def _may_be_restoring(backup: Backup | ErrorInfo | None) -> bool:
+    """It is, or that cannot be told just now."""
+    if isinstance(backup, ErrorInfo):
+        return backup.kind in PASSING
+    return backup is not None and backup.status == "restoring"
 
 
 def _at_rest(restore: Restore, *, was_restoring: bool, over: bool) -> Verdict | None:

@@ -83,9 +83,14 @@ class HssUnit:
             self.restore.power_on = self.was_running
 
 
+def _is_of(record: LogRecord, host_id: str, backup_name: str) -> bool:
+    """Without a host (the backup of one disk, whose server nobody named) the name of the backup has to do."""
+    return record.backup_name == backup_name and (record.host_id == host_id or not host_id)
+
+
 def digests(records: Iterable[LogRecord], host_id: str, backup_name: str) -> tuple[str, ...]:
     """The records of one host and backup as short hashes, to remember what was in the list before."""
-    mine = (r.identity for r in records if r.host_id == host_id and r.backup_name == backup_name)
+    mine = (r.identity for r in records if _is_of(r, host_id, backup_name))
     return tuple(sorted(hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH] for text in mine))
 
 
@@ -93,18 +98,24 @@ def new_records(records: Iterable[LogRecord], host_id: str, backup_name: str, be
     """Those that were not there before. Of equal ones, the open ones count as the new ones."""
     known = Counter(before)
     fresh = []
-    mine = (record for record in records if record.host_id == host_id)
+    mine = (record for record in records if _is_of(record, host_id, backup_name))
     for record in sorted(mine, key=lambda r: r.status not in FINAL):
-        for digest in digests([record], host_id, backup_name):
-            if known[digest]:
-                known[digest] -= 1
-            else:
-                fresh.append(record)
+        [digest] = digests([record], host_id, backup_name)
+        if known[digest]:
+            known[digest] -= 1
+        else:
+            fresh.append(record)
     return fresh
 
 
-def open_records(records: Iterable[LogRecord], host_id: str) -> list[LogRecord]:
-    return [record for record in records if record.host_id == host_id and record.status not in FINAL]
+def open_records(records: Iterable[LogRecord], host_id: str, backup_name: str) -> list[LogRecord]:
+    """What is not over yet at this host, from whatever backup; without a host, from this backup."""
+    here = (r for r in records if (r.host_id == host_id if host_id else r.backup_name == backup_name))
+    return [record for record in here if record.status not in FINAL]
+
+
+def _open(restore: Restore, records: Iterable[LogRecord]) -> list[LogRecord]:
+    return open_records(records, restore.server_id, restore.backup_name)
 
 
 def pack(before: tuple[str, ...]) -> str:
@@ -265,8 +276,8 @@ def _obstacle(restore: Restore, backup: Backup | ErrorInfo, records: list[LogRec
         return records
     if _runs_already(restore, backup, records):
         return None
-    for record in open_records(records, restore.server_id):
-        return changed_since(f"HSS works on server {restore.server_id}: {record.backup_name} is {record.status}")
+    for record in _open(restore, records):
+        return changed_since(f"HSS works on server {record.host_id}: {record.backup_name} is {record.status}")
     if backup.status != "available":
         return changed_since(f"backup {backup.id} is {backup.status} instead of available")
     return None
@@ -274,14 +285,14 @@ def _obstacle(restore: Restore, backup: Backup | ErrorInfo, records: list[LogRec
 
 def _runs_already(restore: Restore, backup: Backup, records: list[LogRecord]) -> bool:
     """An open record of this host is ours only with the same backup name and that backup itself restoring."""
-    opened = open_records(records, restore.server_id)
+    opened = _open(restore, records)
     return bool(opened) and backup.status in RESTORING and all(record.backup_name == backup.name for record in opened)
 
 
 def _adopt(restore: Restore, records: list[LogRecord], before: tuple[str, ...]) -> Script[tuple[str, ...]]:
     """It runs already. Returns what was in the list before it was submitted. Raises GiveUp."""
     yield Say("adopted", restore.target, f"{restore.name}: this restore runs already, waiting for it")
-    running = digests(open_records(records, restore.server_id), restore.server_id, restore.backup_name)
+    running = digests(_open(restore, records), restore.server_id, restore.backup_name)
     before = tuple((Counter(before) - Counter(running)).elements())
     if restore.mark.phase is not Phase.SUBMITTING:
         failure = yield from move(restore, Phase.SUBMITTING, job=pack(before), claim=True)
@@ -344,7 +355,7 @@ def _take_back(restore: Restore, before: tuple[str, ...]) -> Script[None]:
 def _may_be_restored(restore: Restore, before: tuple[str, ...]) -> Script[bool]:
     """Whether the server is restored, or was since the list of before; also if that cannot be told."""
     records = yield Look(Thing.HSS_LOG)
-    if isinstance(records, ErrorInfo) or open_records(records, restore.server_id) or _new(restore, records, before):
+    if isinstance(records, ErrorInfo) or _open(restore, records) or _new(restore, records, before):
         return True
     backup: Backup | ErrorInfo = yield Look(Thing.HSS_BACKUP, restore.backup_id)
     return isinstance(backup, ErrorInfo) or backup.status in RESTORING
@@ -392,7 +403,7 @@ def _new(restore: Restore, records: list[LogRecord] | ErrorInfo, before: tuple[s
     if isinstance(records, ErrorInfo):
         return []
     if before is None:  # the list before is not known any more: only what is open now can be told
-        return [r for r in open_records(records, restore.server_id) if r.backup_name == restore.backup_name]
+        return [r for r in _open(restore, records) if r.backup_name == restore.backup_name]
     return new_records(records, restore.server_id, restore.backup_name, before)
 
 

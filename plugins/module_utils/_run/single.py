@@ -196,7 +196,7 @@ def restore_server(shell: Shell, wish: ServerWish, rules: Rules, *, dry_run: boo
         return {**_outcome(restore), "state": State.PLANNED.value, "changed": True, "diff": diff}
     unit = HssUnit(server_id, server_id, server_id, wish.power_on, restore)
     if wish.resubmit_unknown:
-        rules = replace(rules, resubmit_unknown=frozenset({unit.target}))
+        rules = replace(rules, resubmit_unknown=frozenset({restore.target}))
     _drive(shell, recover_hss(unit, rules), rules, wish.run_id, restore)
     return {**_outcome(restore), "diff": diff}
 
@@ -346,7 +346,7 @@ def _others_at_work(shell: Shell, case: Case, run_id: str) -> list[Problem]:
 
 
 def _one_open_record(shell: Shell, backup: Backup, server_id: str) -> bool:
-    opened = open_records(hss.log(shell.api), server_id)
+    opened = open_records(hss.log(shell.api), server_id, backup.name)
     return bool(opened) and all(record.backup_name == backup.name for record in opened)
 
 
@@ -407,15 +407,19 @@ def look(shell: Shell, handle: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_TELLING: Mapping[str, tuple[str, ...]] = {"vbs": ("job_id", "volume_id"), "hss": ("server_id", "backup_name")}
+"""One of these is needed to find a restore again. HSS restores the backup of one disk without naming a server."""
+_NAMES = ("volume_id", "server_id", "job_id", "backup_id", "backup_name")
+
+
 def read_handle(handle: Mapping[str, Any]) -> Restore:
     """Raises OptionError for something that no module of this collection has returned."""
     service = handle.get("service")
-    known = {"vbs": ("job_id", "backup_id"), "hss": ("server_id", "backup_id", "backup_name")}.get(str(service))
-    if known is None or not (handle.get(known[0]) or (service == "vbs" and handle.get("volume_id"))):
+    if not any(handle.get(name) for name in _TELLING.get(str(service), ())):
         raise OptionError("handle: this is not a handle that a restore returned; pass it on as it is")
     before = handle.get("log_before")
     restore = Restore(
-        target=str(handle.get("volume_id") or handle.get("server_id") or handle.get("job_id")),
+        target=str(next(handle[name] for name in _NAMES if handle.get(name))),
         method=str(service),
         backup_id=str(handle.get("backup_id") or ""),
         mark=Mark(Phase.ACCEPTED, "", "", str(handle.get("backup_id") or ""), job=str(handle.get("job_id") or "")),

@@ -117,6 +117,31 @@ def test_the_backup_of_a_disk_takes_no_mappings(stage: Stage) -> None:
     assert stage.writes == 0
 
 
+def of_one_disk(stage: Stage) -> None:
+    """The backup of a disk names no server; its record in the task list names one all the same."""
+    told_otherwise(stage, r"/detail$", children=None, resource_type="OS::Cinder::Volume", resource_id=disk_id(4))
+    backup = stage.world.cloud.world.hss_backups[BACKUP]
+    backup.spec = replace(backup.spec, children=(), volume_id=disk_id(4))
+
+
+def test_the_backup_of_a_disk_is_restored_without_a_server(stage: Stage) -> None:
+    """No record was taken for ours, as each one names a host: it ended as unknown."""
+    of_one_disk(stage)
+    result = stage.run(hss_backup_restore, backup_id=BACKUP)
+    assert (result["state"], result["changed"]) == ("restored", True)
+    assert sent(stage) == {"power_on": True}
+
+
+def test_the_backup_of_a_disk_can_be_waited_for_later(stage: Stage) -> None:
+    of_one_disk(stage)
+    started = stage.run(hss_backup_restore, backup_id=BACKUP, wait=False)
+    assert (started["state"], started["changed"]) == ("submitted", True)
+    assert stage.run(restore_job_info, handle=started["handle"])["status"] == "running"
+    ended = stage.run(hss_backup_restore, handle=started["handle"])
+    assert (ended["state"], ended["changed"]) == ("restored", True)
+    assert stage.restores() == 1
+
+
 def test_power_stays_off_if_that_is_wished(stage: Stage) -> None:
     stage.run(hss_backup_restore, backup_id=BACKUP, power_on=False)
     assert sent(stage)["power_on"] is False

@@ -153,6 +153,36 @@ def test_a_job_that_fails(outcome: str) -> None:
     assert seen["error"]["code"].startswith("VolumeBackup.") and "make a new disk" in seen["error"]["remedy"]
 
 
+JOB_GONE = {"api": "vbs.show_job", "every": 1, "times": None, "action": {"status": 404, "json": {}}}
+BACKUP_GONE = {**JOB_GONE, "api": "vbs.show_backup"}
+
+
+@pytest.mark.parametrize("by", ["handle", "job and disk"])
+@pytest.mark.parametrize(("outcome", "state"), [("ok", "restored"), ("fail_error_restoring", "failed")])
+def test_where_job_and_backup_say_nothing_the_disk_tells(by: str, outcome: str, state: str) -> None:
+    """It was waited for until the time was up: the job had been forgotten, and the backup was unknown, or deleted."""
+    stage = Stage(world(restore_outcome={DISK: outcome}))
+    started = stage.run(vbs_disk_restore, **THIS, wait=False)
+    told = {"job and disk": {"job_id": started["job_id"], "volume_id": DISK}, "handle": {"handle": started["handle"]}}
+    stage.world.faults(JOB_GONE, BACKUP_GONE)
+    result = stage.run(vbs_disk_restore, **told[by], wait_timeout=3600)
+    assert result["state"] == state
+    again = stage.run(vbs_disk_restore, **told[by], wait_timeout=3600)
+    assert again["state"] == ("unknown" if state == "restored" else state)  # nobody has seen it restoring this time
+
+
+def test_a_broken_disk_is_believed_whatever_its_job_says() -> None:
+    """The job of a restore that had failed went on for ever, and so did the waiting, for a day in a recovery."""
+    stage = Stage(world(restore_outcome={DISK: "fail_error_restoring"}))
+    running = {"status": 200, "json": {"status": "RUNNING", "job_id": "j", "job_type": "restoreVolumeBackup"}}
+    stage.world.faults({**JOB_GONE, "action": running})
+    began = stage.world.clock.now()
+    result = stage.run(vbs_disk_restore, **THIS, wait_timeout=86400)
+    assert (result["state"], result["changed"]) == ("failed", True)
+    assert "error_restoring" in result["msg"]
+    assert stage.world.clock.now() - began < 3600
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -33,7 +33,7 @@ OPEN = ["running", "waiting", "", "Success", "something new"]
 
 @pytest.mark.parametrize("status", [*FINAL, *OPEN])
 def test_only_documented_ends_are_ends(status: str) -> None:
-    assert open_records([record(status=status)], "h") == ([record(status=status)] if status in OPEN else [])
+    assert open_records([record(status=status)], "h", "b") == ([record(status=status)] if status in OPEN else [])
     assert [name for name, good in FINAL.items() if good] == ["success"]
 
 
@@ -41,7 +41,15 @@ def test_records_of_other_hosts_and_backups_are_not_ours() -> None:
     others = [record(host_id="h2", status="running"), record(backup_name="b2", status="running")]
     assert digests(others, "h", "b") == ()
     assert new_records(others, "h", "b", ()) == []
-    assert open_records(others, "h") == others[1:]
+    assert open_records(others, "h", "b") == others[1:]
+
+
+def test_without_a_host_the_name_of_the_backup_tells() -> None:
+    """HSS restores the backup of one disk without naming a server, but its records do."""
+    records = [record(host_id="h1", status="running"), record(host_id="h2", backup_name="b2", status="running")]
+    assert len(digests(records, "", "b")) == 1
+    assert new_records(records, "", "b", ()) == records[:1]
+    assert open_records(records, "", "b") == records[:1]
 
 
 def test_a_record_that_was_not_there_is_new() -> None:

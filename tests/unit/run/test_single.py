@@ -107,6 +107,11 @@ def test_a_bare_job_id_is_enough() -> None:
     assert (restore.mark.job, restore.volume_id, restore.target) == ("j1", "", "j1")
 
 
+def test_a_handle_of_a_disk_that_hss_restores_names_no_server() -> None:
+    restore = read_handle({"service": "hss", "server_id": "", "backup_id": "h1", "backup_name": "hss-1"})
+    assert (restore.method, restore.server_id, restore.target) == ("hss", "", "h1")
+
+
 def test_a_restore_that_is_followed_has_no_mark_to_write() -> None:
     assert read_handle({"service": "vbs", "job_id": "j1"}).holder is None
 
