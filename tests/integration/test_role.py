@@ -202,6 +202,34 @@ def test_limit_selects_targets_but_cuts_no_group(cloud: Cloud, controller: Contr
     assert_as_found(cloud)
 
 
+def test_two_slices_of_one_recovery_side_by_side(cloud: Cloud, new_controller: ControllerMaker) -> None:
+    """One as AWX cuts it, an inventory with every second host and nothing of the others; one by --limit."""
+    files = {"disaster_recovery_method": "hss", "disaster_recovery_server_id": "a0000000-0000-4000-8000-000000000004"}
+    hosts = {"erp_app01": host([4, 5, 6]), "erp_db01": host([1, 2, 3]), "files01": files, "web01": host([7, 8], wave=2)}
+    even, odd = sorted(hosts)[::2], sorted(hosts)[1::2]
+    first, second = new_controller(cloud), new_controller(cloud)
+    sliced = first.write("inventory.yml", inventory(**{name: hosts[name] for name in even}))
+    whole = second.write("inventory.yml", inventory(**hosts))
+    limit = ",".join(odd).replace("_", "-")
+    at_once = first.start(RESTORE, sliced, variables=UNATTENDED)
+    limited = second.play(RESTORE, whole, "--limit", limit, variables=UNATTENDED)
+    sliced_ended = first.finish(at_once)
+    assert (sliced_ended.code, limited.code) == (0, 0)
+    assert sliced_ended.changed_hosts == {"erp-app01", "files01"} and limited.changed_hosts == {"erp-db01", "web01"}
+    assert set(cloud.summary()["restores_per_disk"].values()) == {1}
+    assert_as_found(cloud)
+    assert_data(cloud, NEW)
+    assert cloud.summary()["violations"] == []
+    for controller, names in ((first, even), (second, odd)):
+        report = controller.report("run-1")
+        assert {name.replace("_", "-") for name in names} == set(report["targets"])
+        assert set(report["summary"]) == {"restored"}
+
+    before = cloud.writes()
+    again = first.play(RESTORE, sliced, variables=UNATTENDED)
+    assert again.code == 0 and not again.changed_hosts and cloud.writes() == before
+
+
 def test_errors_fail_their_own_hosts_and_start_nothing(cloud: Cloud, controller: Controller) -> None:
     volumes = [{"volume_id": "d0000000-0000-4000-8000-00000000dead"}]
     hosts = inventory(good=host([7, 8]), bad=host([], volumes=volumes), bystander={})
