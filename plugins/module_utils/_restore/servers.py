@@ -55,6 +55,7 @@ def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
         yield from _skip(unit)
         if unit.marked:
             yield from _take_up(unit, rules)
+    yield from _note_started(unit)
     if unit.taken or not unit.marked or not (yield from still_ours(unit.restores)):
         # another run's by now, or nothing was changed
         if unit.group:
@@ -109,7 +110,7 @@ def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
     for restore in reversed(to_detach):
         yield from _if_it_goes_on()
         order = Detach(unit.server_id, restore.volume_id)
-        guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
+        guard = partial(_unless_started, restore)
         at_once = restore.standing is Standing.FRESH  # then it was seen to be attached before the server was stopped
         restore.detaching = True
         yield from carry_out(order, detached(restore.volume_id), rules.step, guard=guard, at_once=at_once)
@@ -119,6 +120,30 @@ def _free_disks(unit: ServerUnit, rules: Rules) -> Script[None]:
         raise GiveUp(failure)
     if failure := (yield from announce([restore for restore in unit.restores if restore.to_announce])):
         raise GiveUp(failure)
+
+
+def _unless_started(restore: Restore) -> Script[ErrorInfo | None]:
+    """Whose it is, before a disk is detached, and that it is still off: what a person has started is left running.
+
+    Returns why it cannot be told whose it is. Raises GiveUp.
+    """
+    failure = yield from confirm_owner(restore, CONFIRMED_SECONDS)
+    if failure is None and (yield from _runs(restore.server_id, CONFIRMED_SECONDS)):
+        raise GiveUp(changed_since(f"server {restore.server_id} was started since it was stopped"))
+    return failure
+
+
+def _runs(server_id: str, max_age_seconds: float) -> Script[bool]:
+    """One look shows this and the owner."""
+    server = yield Look(Thing.SERVER, server_id, max_age_seconds)
+    return isinstance(server, Server) and server.running
+
+
+def _note_started(unit: ServerUnit) -> Script[None]:
+    """Nobody here sees what a server does that a person has started without its disks."""
+    away = any(restore.detached or restore.standing in (Standing.SUBMIT, Standing.WATCH) for restore in unit.restores)
+    if away and not unit.taken and (yield from _runs(unit.server_id, JUST_SEEN_SECONDS)):
+        unit.notes.append("the server was started before its disks were back: see whether it uses them, or restart it")
 
 
 def _take_up(unit: ServerUnit, rules: Rules) -> Script[None]:
@@ -283,17 +308,18 @@ def _hand_over(unit: ServerUnit, rules: Rules, all_back: bool) -> Script[None]:
     untouched = all_back and all(restore.untouched for restore in unit.restores)
     group_restored = (yield Meet(unit.group, restored)) if unit.group else True
     may_start = (restored and group_restored) or (untouched and not unit.group)
-    if not may_start:
-        unit.notes.append(_why_off(unit, restored))
     started_again = may_start and (yield from _start(unit, rules))
     yield from _close_marks(unit, finished=started_again)
     yield from _note_left(unit)
+    if not may_start:
+        unit.notes.append(_why_off(unit, restored))
 
 
 def _why_off(unit: ServerUnit, restored: bool) -> str:
     if restored or unit.group:
         return f"not every member of consistency group {unit.group} is restored, so no server of it is started"
-    return "the server stays off: not all of its disks are restored and back"
+    now = "runs, though" if unit.left == "ACTIVE" else "stays off:"  # a person may have started it
+    return f"the server {now} not all of its disks are restored and back"
 
 
 def _start(unit: ServerUnit, rules: Rules) -> Script[bool]:
