@@ -110,7 +110,7 @@ def _stranger(restore: Restore) -> Script[ErrorInfo | None]:
 def restore_disk(restore: Restore, rules: Rules) -> Script[None]:
     """Restore one detached disk exactly once and see how it ends. Leaves the outcome in `restore`; never raises."""
     if restore.standing is Standing.BROKEN:
-        restore.end(State.FAILED, (yield Now()), _broken_before(restore))
+        restore.end(State.FAILED, (yield Now()), broken_before(restore))
         return
     if not restore.to_submit:
         restore.end(State.RESTORED, (yield Now()))
@@ -185,6 +185,7 @@ def _submit_and_watch(restore: Restore, rules: Rules) -> Script[None]:
                 restore.changed = restore.changed and not had_ended
                 return
             runs = False
+            restore.doubt = restore.doubt or restore.accepted  # a later no does not prove that this one did nothing
         if restore.holder is None:  # no mark proves that the disk was ours all the time: never submit twice
             break
     yield from conclude(restore, Verdict.UNKNOWN, _untraceable(restore))
@@ -522,7 +523,7 @@ def _broken(disk: Disk) -> ErrorInfo:
     return _lost_disk(f"disk {disk.id} is {disk.status} after the restore")
 
 
-def _broken_before(restore: Restore) -> ErrorInfo:
+def broken_before(restore: Restore) -> ErrorInfo:
     return _lost_disk(f"{restore.name} is in an error state since it was begun")
 
 

@@ -37,8 +37,8 @@ from .commands import (
 from .disks import Verdict, changed_since, conclude, confirm_owner, skip, still_ours
 from .mark import Phase, Standing
 from .model import Accepted, Backup, ErrorInfo, Failure, LogRecord, Server
-from .outcome import Restore, Rules, State, announce, move, overtaken, timed_out, write_marks
-from .steps import CONFIRMED_SECONDS, PASSING, GiveUp, Stopped, carry_out, in_one_go, started
+from .outcome import NOT_STARTED, Restore, Rules, State, announce, held_off, move, overtaken, timed_out, write_marks
+from .steps import CONFIRMED_SECONDS, JUST_SEEN_SECONDS, PASSING, GiveUp, Stopped, carry_out, in_one_go, started
 
 FINAL = {"success": True, "skipped": False, "failed": False, "timeout": False}
 """Statuses of a task that has ended (HSS API), and whether it ended well. `running` and `waiting` are open, and so is
@@ -65,6 +65,8 @@ class HssUnit:
     """It is to be given back the power state that it is found in."""
     remembered: bool = False
     """That state is known from an earlier restore, which may have left the server off."""
+    started: bool = False
+    """This process has started it."""
     left: str = ""
     notes: list[str] = field(default_factory=list)
     error: ErrorInfo | None = None
@@ -428,10 +430,10 @@ def _hand_over(unit: HssUnit, rules: Rules) -> Script[None]:
     restore = unit.restore
     restored = restore.state is State.RESTORED and unit.error is None
     group_restored = (yield Meet(unit.group, restored)) if unit.group else True
-    if restored and not group_restored:
-        unit.notes.append(
-            f"not every member of consistency group {unit.group} is restored, so no server of it is started"
-        )
+    if restored and not group_restored and restore.power_on and rules.start_servers:
+        unit.error = held_off(unit.server_name, unit.group)
+    elif restored and not group_restored:
+        unit.notes.append(NOT_STARTED.format(unit.group))
     finished = restored and group_restored and (yield from _start(unit, rules))
     yield from _close(unit, finished=finished)
     server = yield Look(Thing.SERVER, unit.server_id)
@@ -445,6 +447,7 @@ def _start(unit: HssUnit, rules: Rules) -> Script[bool]:
     own = restore.standing in (Standing.FRESH, Standing.SUBMIT) and not restore.adopted
     if (own and not unit.group) or not (restore.power_on and rules.start_servers):
         return True
+    before = yield Look(Thing.SERVER, unit.server_id, JUST_SEEN_SECONDS)
     try:
         # the others of its group may have taken hours
         guard = partial(confirm_owner, restore, CONFIRMED_SECONDS)
@@ -453,6 +456,7 @@ def _start(unit: HssUnit, rules: Rules) -> Script[bool]:
         unit.error = reason.error
         unit.notes.append(f"the server could not be started: {reason.error}")
         return False
+    unit.started = isinstance(before, Server) and not before.running
     return True
 
 

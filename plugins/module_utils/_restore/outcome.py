@@ -352,6 +352,18 @@ def begun_since(run_id: str, name: str) -> ErrorInfo:
     )
 
 
+NOT_STARTED = "not every member of consistency group {} is restored, so no server of it is started"
+
+
+def held_off(server: str, group: str) -> ErrorInfo:
+    """A server that ran and is restored, and yet may not run: its target is not well, so what waits for it waits on."""
+    return ErrorInfo(
+        Failure.REFUSED,
+        f"server {server} stays off: {NOT_STARTED.format(group)}",
+        remedy="Mend what failed in the group, then run the same playbook again: it goes on from here.",
+    )
+
+
 def timed_out(restore: Restore, rules: Rules, unread: ErrorInfo | None = None) -> ErrorInfo:
     """`unread`: why the last look at it failed."""
     again = (

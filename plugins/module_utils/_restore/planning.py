@@ -172,23 +172,26 @@ def make_plan(wishes: Sequence[Wish], terms: Terms, survey: Survey) -> Plan:
     problems += [*run_problems, *marks.doubtful(wishes, terms), *_unreadable(wishes, survey)]
     if not terms.run_id and not terms.take_over and run_id and marks.all_done_long_ago(run_id, wishes):
         problems.append(_done_long_ago(run_id))
-    chosen = points.choose(
-        [p for w in wishes for p in _point_wishes(w, terms, marks.pinned(w, run_id, terms))],
-        list(survey.backups.values()),
-    )
+    pinned = {source: backup for w in wishes for source, backup in marks.pinned(w, run_id, terms).items()}
+    chosen = points.choose([p for w in wishes for p in _point_wishes(w, terms, pinned)], list(survey.backups.values()))
     targets = []
     for wish in wishes:
         restores = tuple(_resolve(wish, terms, survey, marks, chosen, run_id))
         targets.append(_target(wish, restores))
         for restore in restores:
             problems += examine(restore.case)
-    problems += [*chosen.problems, *shared_servers(targets), *_done_before(targets)]
+    problems += [*chosen.problems, *shared_servers(targets), *_done_before(targets), *_restored_by_others(targets)]
+    problems += [*marks.left_out(wishes), *_other_backups(targets, pinned)]
     plan_id = _digest(sorted(target.id for target in targets))
     final_run = run_id or plan_id
     return Plan(plan_id, final_run, terms, tuple(targets), tuple(_once(problems)))
 
 
 # -- marks and runs ----------------------------------------------------------------------------------------------------
+
+
+FORGOTTEN_SECONDS = 86400.0
+"""Whoever means to go on with a run that died does so within a day."""
 
 
 class _Marks:
@@ -272,9 +275,10 @@ class _Marks:
         return sorted({mark.run_id for mark, stands in self._all(wishes) if mark.open and stands not in OVER})
 
     def all_done_long_ago(self, run_id: str, wishes: Iterable[Wish]) -> bool:
-        """Whether everything that this run left open is restored and in use again, with newer backups made since.
+        """Whether everything that this run left open is restored and in use again, with newer backups made since, or
+        was never taken apart, with backups made more than a day later.
 
-        Then it may be that its last marks are missing, and that this is another incident.
+        Then it may be that its last marks are missing, or that nobody ever went on, and that this is another incident.
         """
         left = []
         for wish in wishes:
@@ -283,7 +287,8 @@ class _Marks:
             left += [(m, standing(m, disk), self.in_use(m, disk), disk.id) for disk, m in self._of_volumes(wish)]
         mine = [item for item in left if item[0].run_id == run_id and item[0].open and item[1] not in OVER]
         return all(
-            stands is Standing.ATTACH and in_use and self._newest_backup.get(source, 0.0) > mark.at
+            (stands is Standing.ATTACH and in_use and self._newest_backup.get(source, 0.0) > mark.at)
+            or (stands is Standing.DETACH and self._newest_backup.get(source, 0.0) > mark.at + FORGOTTEN_SECONDS)
             for mark, stands, in_use, source in mine
         )
 
@@ -300,10 +305,27 @@ class _Marks:
             mark = self.of_server(wish.server_id)
             if mark and _binds(mark, hss_standing(mark), run_id, terms, in_use=self.in_use(mark)):
                 found[wish.server_id] = mark.backup_id
+        asked = dict(wish.volumes)
         for disk, mark in self._of_volumes(wish):
-            if _binds(mark, standing(mark, disk), run_id, terms, in_use=self.in_use(mark, disk)):
+            stands = standing(mark, disk)
+            if stands is Standing.DETACH and (asked[disk.id] != points.LATEST or _anew(mark, terms)):
+                continue  # nothing was done to it yet, so it is free to be restored as is wanted now
+            if _binds(mark, stands, run_id, terms, in_use=self.in_use(mark, disk)):
                 found[disk.id] = mark.backup_id
         return found
+
+    def left_out(self, wishes: Sequence[Wish]) -> Iterator[Problem]:
+        """Disks that a run has taken from a server of this plan and that are not in it: it would start without them."""
+        planned = {volume_id for wish in wishes for volume_id, _backup in wish.volumes}
+        servers = {wish.server_id for wish in wishes}
+        servers |= {place.server_id for disk in self._survey.disks.values() for place in disk.attachments}
+        servers |= {mark.server_id for wish in wishes for _disk, mark in self._of_volumes(wish)}
+        for server in (self._survey.servers[name] for name in sorted(servers & self._survey.servers.keys())):
+            marks = [(about, mark) for about, mark in marks_at(server) if mark.open and about != HSS_KEY]
+            ran = server.status == "ACTIVE" or any(mark.was_running for about, mark in marks if about in planned)
+            for volume_id, mark in marks:
+                if ran and volume_id not in planned and server.volume(volume_id) is None:
+                    yield _left_out(volume_id, mark)
 
 
 def _unreadable(wishes: Iterable[Wish], survey: Survey) -> Iterator[Problem]:
@@ -366,10 +388,15 @@ def _binds(mark: Mark, stands: Standing, run_id: str, terms: Terms, *, in_use: b
     return mark.run_id == run_id or stands is not Standing.FINISHED
 
 
+def _anew(mark: Mark, terms: Terms) -> bool:
+    """Whether a new run takes over the one of this mark."""
+    return terms.take_over == mark.run_id and terms.run_id not in ("", mark.run_id)
+
+
 def _given_up(mark: Mark, stands: Standing, terms: Terms, *, in_use: bool) -> bool:
     """A new run that takes over an old one starts anew where that one has, or may have, restored what is in use now."""
     used = stands is Standing.USED or (stands is Standing.ATTACH and in_use)
-    return used and terms.take_over == mark.run_id and terms.run_id not in ("", mark.run_id)
+    return used and _anew(mark, terms)
 
 
 def _done_long_ago(run_id: str) -> Problem:
@@ -377,10 +404,10 @@ def _done_long_ago(run_id: str) -> Problem:
         ERROR,
         "unfinished_run",
         "",
-        f"run {run_id} is unfinished, but all that it left open is restored and in use, and newer restore points were"
-        " made since: this may be another incident",
-        f"To finish that run, which restores nothing again, set run_id to {run_id}. For another incident, set a new"
-        f" run_id, and take_over to {run_id}.",
+        f"run {run_id} is unfinished, but all that it left open is in use, and newer restore points were made since:"
+        " this may be another incident",
+        f"To finish that run with the restore points that it had chosen, set run_id to {run_id}; what is restored is"
+        f" not restored again. For another incident, set a new run_id, and take_over to {run_id}.",
     )
 
 
@@ -547,6 +574,53 @@ def _as_of_run(mark: Mark | None, stands: Standing, run_id: str, backup_id: str,
         return stands
     done = mark.run_id == run_id or (not terms.run_id and mark.backup_id == backup_id)
     return stands if done else Standing.FRESH
+
+
+def _left_out(volume_id: str, mark: Mark) -> Problem:
+    given_up = mark.phase is Phase.FAILED  # to bring its server up without it may be what is wanted
+    return Problem(
+        WARNING if given_up else ERROR,
+        "disk_left_out",
+        "",
+        f"run {mark.run_id} has taken disk {volume_id} from server {mark.server_id} ({mark.phase.value}), and it is not"
+        " in this plan: the server would be given back without it",
+        "Add the disk to its target, let the run that has it finish first, or attach it yourself. If it is gone, or"
+        f" belongs elsewhere now, delete the entry {mark_key(volume_id)} from the metadata of the server.",
+        volume_id,
+    )
+
+
+def _other_backups(targets: Sequence[PlannedTarget], pinned: Mapping[str, str]) -> Iterator[Problem]:
+    """What was asked for and is not done, as the disk is in the middle of a restore from another backup."""
+    for target in targets:
+        asked = {target.wish.server_id: target.wish.backup_id, **dict(target.wish.volumes)}
+        for source, wanted in asked.items():
+            if wanted != points.LATEST and pinned.get(source, wanted) != wanted:
+                yield Problem(
+                    WARNING,
+                    "backup_of_run",
+                    target.wish.name,
+                    f"the unfinished run has begun to restore {source} from backup {pinned[source]}, which is finished"
+                    f" instead of backup {wanted}",
+                    "Restore the other backup afterwards, with a new run_id.",
+                    source,
+                )
+
+
+def _restored_by_others(targets: Sequence[PlannedTarget]) -> Iterator[Problem]:
+    """An older run that is started again does the same as a new one: what another has restored since, it overwrites."""
+    cases = [restore.case for target in targets for restore in target.restores]
+    marks = [c.mark for c in cases if c.fresh and c.mark is not None and c.mark.phase is Phase.FINISHED]
+    for run_id, number in sorted(Counter(mark.run_id for mark in marks).items()):
+        last = iso(max(mark.at for mark in marks if mark.run_id == run_id))
+        yield Problem(
+            WARNING,
+            "restored_before",
+            "",
+            f"{number} restore(s) were done by run {run_id}, last at {last}, and are done again: what was written since"
+            " is lost",
+            f"If that is not meant, plan with run_id {run_id}.",
+        )
 
 
 def _target(wish: Wish, restores: tuple[PlannedRestore, ...]) -> PlannedTarget:

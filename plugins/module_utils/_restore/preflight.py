@@ -72,6 +72,11 @@ class Case:
         return self.standing is Standing.FRESH
 
     @property
+    def chosen_now(self) -> bool:
+        """Its backup is not the one of a restore that has begun."""
+        return self.fresh or (self.mark is not None and self.mark.backup_id != self.backup_id)
+
+    @property
     def age_seconds(self) -> float | None:
         if self.backup is None or self.backup.created_at is None:
             return None
@@ -448,7 +453,7 @@ def examine(case: Case) -> Iterator[Problem]:
     for rule in RULES:
         if case.standing is Standing.FINISHED and rule.code != "disk_missing":
             continue
-        if rule.gate and not case.fresh:
+        if rule.gate and not case.chosen_now:
             continue
         if rule.applies(case):
             yield Problem(rule.severity, rule.code, case.target, rule.message(case), rule.remedy, case.volume_id)

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .hss import HssUnit
 from .mark import Standing
-from .outcome import GOOD, DiskUnit, Restore, State, Tally
+from .outcome import GOOD, DiskUnit, Restore, ServerUnit, State, Tally
 from .planning import Plan, PlannedRestore, PlannedTarget
 from .times import iso
 from .units import Unit, Work
@@ -144,6 +145,7 @@ def _outcome_of(target: PlannedTarget, units: Sequence[Unit], before: Sequence[P
     notes = [note for unit in units if not isinstance(unit, DiskUnit) for note in unit.notes]
     notes += [note for item in items for note in item.notes]
     changed = any(item.changed or (item.back and item.standing is not Standing.FRESH) for item in items)
+    changed = changed or any(_power_changed(unit) for unit in units)
     said = "; ".join(dict.fromkeys([*complaints, *notes]))
     return {
         "id": target.id,
@@ -155,6 +157,15 @@ def _outcome_of(target: PlannedTarget, units: Sequence[Unit], before: Sequence[P
         "failed": failed,
         "msg": f"{target.wish.name}: {_counted(states)}" + (f". {said}" if said else ""),
     }
+
+
+def _power_changed(unit: Unit) -> bool:
+    """Whether it was started, or is left in another state than it was found in, though no disk tells so."""
+    if isinstance(unit, DiskUnit):
+        return False
+    started = isinstance(unit, HssUnit) and unit.started
+    stopped = isinstance(unit, ServerUnit) and unit.stopped and unit.was_running and unit.left == "SHUTOFF"
+    return started or stopped
 
 
 def _counted(states: Sequence[State]) -> str:

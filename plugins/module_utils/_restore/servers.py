@@ -28,7 +28,18 @@ from .commands import (
 from .disks import changed_since, confirm_owner, keep_handle, restore_disk, skip, still_ours
 from .mark import Phase, Place, Standing, place
 from .model import Disk, ErrorInfo, Failure, Server
-from .outcome import Restore, Rules, ServerUnit, State, announce, overtaken, record, write_marks
+from .outcome import (
+    NOT_STARTED,
+    Restore,
+    Rules,
+    ServerUnit,
+    State,
+    announce,
+    held_off,
+    overtaken,
+    record,
+    write_marks,
+)
 from .steps import (
     CONFIRMED_SECONDS,
     JUST_SEEN_SECONDS,
@@ -236,13 +247,7 @@ def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
     if server.stopped:
         return
     if rules.stop_servers == "refuse":
-        raise GiveUp(
-            ErrorInfo(
-                Failure.REFUSED,
-                f"server {unit.server_id} runs, and stop_servers is 'refuse'",
-                remedy="Stop the server yourself, or allow it with stop_servers: soft.",
-            )
-        )
+        raise GiveUp(may_not_stop(unit.server_id))
     yield Pause(min(GATHER_SECONDS, rules.wait_interval_seconds), poll=True)
     goal = stopped(unit.server_id)
     guard = partial(confirm_owner, unit.restores[0], JUST_SEEN_SECONDS)
@@ -256,6 +261,14 @@ def _stop(unit: ServerUnit, rules: Rules) -> Script[None]:
         yield from carry_out(StopServer(unit.server_id, True), goal, rules.stop, even_if_moving=True, guard=guard)
     unit.stopped = True
     yield Say("stopped", unit.target, f"server {unit.server_name}: stopped")
+
+
+def may_not_stop(server_id: str) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.REFUSED,
+        f"server {server_id} runs, and stop_servers is 'refuse'",
+        remedy="Stop the server yourself, or allow it with stop_servers: soft.",
+    )
 
 
 def _put_back(unit: ServerUnit, rules: Rules) -> Script[bool]:
@@ -311,13 +324,15 @@ def _hand_over(unit: ServerUnit, rules: Rules, all_back: bool) -> Script[None]:
     started_again = may_start and (yield from _start(unit, rules))
     yield from _close_marks(unit, finished=started_again)
     yield from _note_left(unit)
-    if not may_start:
+    if restored and not group_restored and unit.was_running and rules.start_servers:
+        unit.error = unit.error or held_off(unit.server_name, unit.group)
+    elif not may_start:
         unit.notes.append(_why_off(unit, restored))
 
 
 def _why_off(unit: ServerUnit, restored: bool) -> str:
     if restored or unit.group:
-        return f"not every member of consistency group {unit.group} is restored, so no server of it is started"
+        return NOT_STARTED.format(unit.group)
     now = "runs, though" if unit.left == "ACTIVE" else "stays off:"  # a person may have started it
     return f"the server {now} not all of its disks are restored and back"
 

@@ -15,13 +15,15 @@ from .._cloud.fields import whole
 from .._restore import report
 from .._restore.batch import Batch
 from .._restore.commands import Holder
+from .._restore.disks import broken_before
 from .._restore.mark import HSS_KEY, Standing
-from .._restore.model import Backup, ChildBackup
-from .._restore.outcome import Rules, Tally
+from .._restore.model import Backup, ChildBackup, ErrorInfo
+from .._restore.outcome import Rules, ServerUnit, State, Tally
 from .._restore.planning import Plan, PlannedTarget, make_plan
 from .._restore.preflight import ERROR, Problem
+from .._restore.servers import may_not_stop
 from .._restore.times import from_cloud, iso
-from .._restore.units import Work, divide
+from .._restore.units import Unit, Work, divide
 from .._restore.wishes import Terms, Wish
 from .clock import Clock
 from .driver import Driver, Line, keep_lease
@@ -83,19 +85,31 @@ def recover(
     works = divide(plan, options.waves, tally)
     diff = report.planned_changes(plan, options.waves)
     if dry_run or not any(work.units for work in works):
-        _foresee(works)
-        return {**report.result(plan, works, ()), "failed": False}, diff
+        _foresee(works, options.rules)
+        return report.result(plan, works, ()), diff
     timeline: list[dict[str, Any]] = []
     _carry_out(shell, plan, works, options, known, timeline=timeline, tally=tally)
     return report.result(plan, works, timeline), diff
 
 
-def _foresee(works: Sequence[Work]) -> None:
-    """What check mode says: everything that is not finished yet would change."""
+def _foresee(works: Sequence[Work], rules: Rules) -> None:
+    """What check mode says: everything that is not finished yet would change, but for what is certain to fail."""
     for work in works:
-        for _t, unit in work.units:
+        for target, unit in work.units:
+            refused = _refused(target, unit, rules)
             for item in unit.restores:
-                item.changed = True
+                item.error = broken_before(item) if item.standing is Standing.BROKEN else refused
+                item.changed = item.error is None
+                item.state = State.PLANNED if item.changed else State.FAILED
+
+
+def _refused(target: PlannedTarget, unit: Unit, rules: Rules) -> ErrorInfo | None:
+    """Why nothing of this server will be begun."""
+    if not isinstance(unit, ServerUnit) or rules.stop_servers != "refuse":
+        return None
+    mine = {item.volume_id for item in unit.restores if item.standing in (Standing.FRESH, Standing.DETACH)}
+    servers = [restore.case.server for restore in target.restores if restore.case.volume_id in mine]
+    return may_not_stop(unit.server_id) if any(server and server.running for server in servers) else None
 
 
 def _check_again(shell: Shell, given: Mapping[str, Any], options: RunOptions) -> Plan:

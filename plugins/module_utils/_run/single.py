@@ -89,6 +89,8 @@ def restore_disk(shell: Shell, wish: DiskWish, rules: Rules, *, dry_run: bool) -
         found = replace(found, backups={**found.backups, backup.id: backup})
     plan = make_plan([target], terms, found)
     case = next(plan.restores).case
+    if other := _of_another_backup(case, wish.backup_id, wish.run_id):
+        raise NotReady(f"disk {wish.volume_id} is not restored", [other])
     if case.standing is Standing.FINISHED and case.mark:
         return _already(wish.backup_id, case.mark, volume_id=wish.volume_id)
     problems = [problem for problem in plan.problems if problem.severity == ERROR] + _left_to_a_plan(case)
@@ -114,6 +116,20 @@ def _with_zone(shell: Shell, backup: Backup) -> Backup:
         return backup
     source = evs.disks(shell.api, [backup.volume_id]).get(backup.volume_id)
     return replace(backup, availability_zone=source.availability_zone) if source else backup
+
+
+def _of_another_backup(case: Case, backup_id: str, run_id: str) -> Problem | None:
+    """A run id stands for one backup: what it began, or did, with another one says nothing about this one."""
+    if case.fresh or case.mark is None or case.mark.run_id != run_id or case.mark.backup_id == backup_id:
+        return None
+    return Problem(
+        ERROR,
+        "run_of_other_backup",
+        case.target,
+        f"run {case.mark.run_id} has begun with, or restored, backup {case.mark.backup_id} here, not {backup_id}",
+        f"Give that backup to finish or repeat that run, or a new run_id to restore {backup_id}.",
+        case.volume_id,
+    )
 
 
 def _left_to_a_plan(case: Case) -> list[Problem]:
@@ -181,6 +197,8 @@ def restore_server(shell: Shell, wish: ServerWish, rules: Rules, *, dry_run: boo
     problems = [p for p in examine(case) if p.code != "mappings_missing" or not mappings] if server_id else []
     problems += _useless_mappings(wish, backup, case) if of_disk else _mapping_problems(wish, backup, case, mappings)
     problems += _others_at_work(shell, case, wish.run_id)
+    if other := _of_another_backup(case, wish.backup_id, wish.run_id):
+        raise NotReady(f"server {server_id} is not restored", [other])
     if case.standing is Standing.FINISHED and case.mark:
         return _already(wish.backup_id, case.mark, server_id=server_id)
     adopted = (
@@ -198,6 +216,9 @@ def restore_server(shell: Shell, wish: ServerWish, rules: Rules, *, dry_run: boo
     if wish.resubmit_unknown:
         rules = replace(rules, resubmit_unknown=frozenset({restore.target}))
     _drive(shell, recover_hss(unit, rules), rules, wish.run_id, restore)
+    restore.notes += unit.notes
+    restore.error = restore.error or unit.error
+    restore.changed = restore.changed or unit.started
     return {**_outcome(restore), "diff": diff}
 
 

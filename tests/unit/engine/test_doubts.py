@@ -24,8 +24,10 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery imp
 from simulation.cases import (
     ARCHIVE,
     DB,
+    DEMO,
     ENCRYPTED,
     FILES,
+    LATEST,
     Before,
     History,
     backup_id,
@@ -388,3 +390,172 @@ def test_a_new_run_that_takes_over_does_not_leave_off_what_the_old_one_held_down
     seen.pass_time(A_NAP)
     assert not _run(seen, *group, run_id="r2", take_over="r1")["failed"]
     assert before.differences(seen) == []
+
+
+# -- what a run is for -------------------------------------------------------------------------------------------------
+
+NEW_POINTS = {number: f"b9000000-0000-4000-8000-{number:012d}" for number in (1, 2)}
+NAMED = replace(DB, volumes=tuple((disk_id(n), point) for n, point in NEW_POINTS.items()), max_backup_age_seconds=86400)
+
+
+def _begun_and_forgotten(seen: World) -> None:
+    """A run died right after its first marks. Life went on, and there is another incident."""
+    end = _before_each(seen, _dies_when(lambda request: request.path.endswith("cloudservers/action")))
+    with contextlib.suppress(Crash):
+        _run(seen, DB)
+    end()
+    seen.pass_time(A_SEASON)
+    for number, point in NEW_POINTS.items():
+        seen.act("add_backup", volume_id=disk_id(number), backup_id=point, data="of last night", age_seconds=7200)
+        seen.act("write_disk", volume_id=disk_id(number), data=ENCRYPTED)
+
+
+def _dies_when(test: Callable[[Any], bool]) -> Callable[[Any], None]:
+    def act(request: Any) -> None:
+        if test(request):
+            raise Crash
+
+    return act
+
+
+def test_a_run_that_was_only_begun_is_not_gone_on_with_after_a_season() -> None:
+    """Its backups of then were restored over live disks, with no word and against `max_backup_age`."""
+    seen = world()
+    _begun_and_forgotten(seen)
+    for wish in (DB, NAMED):
+        assert "unfinished_run" in {
+            problem.code for problem in seen.plan([wish]).problems if problem.severity == "error"
+        }
+
+
+@pytest.mark.parametrize("terms", [{"run_id": "r1"}, {"run_id": "r2", "take_over": "r1"}])
+def test_a_named_backup_is_restored_though_a_run_had_begun_with_another(terms: dict[str, str]) -> None:
+    seen = world()
+    _begun_and_forgotten(seen)
+    result = seen.recover([NAMED], terms=terms, take_over=terms.get("take_over", ""))
+    assert result["summary"] == {"restored": 2}
+    assert {seen.data()[disk_id(number)] for number in (1, 2)} == {"of last night"}
+
+
+def test_a_backup_too_old_is_refused_though_a_run_had_begun_with_another() -> None:
+    seen = world()
+    _begun_and_forgotten(seen)
+    old = replace(DB, volumes=((disk_id(1), backup_id(1, 2)),), max_backup_age_seconds=86400)
+    assert "backup_too_old" in {p.code for p in seen.plan([old], run_id="r2", take_over="r1").problems}
+
+
+def _dies_detached(seen: World) -> None:
+    end = _before_each(seen, _dies_when(lambda request: "cloudbackups" in request.path))
+    with contextlib.suppress(Crash):
+        _run(seen, DB)
+    end()
+    seen.pass_time(A_NAP)
+
+
+def test_the_middle_of_a_restore_is_finished_from_its_own_backup_and_that_is_said() -> None:
+    seen = world()
+    _dies_detached(seen)
+    older = replace(DB, volumes=((disk_id(1), LATEST), (disk_id(2), backup_id(2, 2))))
+    plan = seen.plan([older], run_id="r1")
+    assert [(p.code, p.volume_id) for p in plan.problems] == [("backup_of_run", disk_id(2))]
+    assert [restore.case.backup_id for restore in plan.restores] == [backup_id(1), backup_id(2)]
+
+
+@pytest.mark.parametrize("terms", [{}, {"run_id": "r1"}, {"run_id": "r2", "take_over": "r1"}])
+def test_a_server_is_not_given_back_without_a_disk_that_the_plan_has_lost(terms: dict[str, str]) -> None:
+    """Somebody edited the inventory after a crash. The server was started without its second disk, and nothing said."""
+    seen = world()
+    _dies_detached(seen)
+    without = replace(DB, volumes=DB.volumes[:1])
+    with pytest.raises(NotReady) as refused:
+        seen.recover([without], terms=terms, take_over=terms.get("take_over", ""))
+    assert "disk_left_out" in {problem.code for problem in refused.value.problems}
+    before = seen.summary()["writes"]
+    seen.act("attach", volume_id=disk_id(2), server_id=server_id(1), device="/dev/vdb")
+    assert seen.plan([without], **terms).ready and seen.summary()["writes"] == before
+
+
+def test_an_older_run_that_is_started_again_is_told_what_it_overwrites() -> None:
+    seen = world()
+    for run_id in ("r1", "r2"):
+        _run(seen, DB, run_id=run_id)
+        seen.pass_time(A_NAP)
+    [problem] = seen.plan([DB], run_id="r1").problems
+    assert (problem.severity, problem.code) == ("warning", "restored_before")
+    assert "2 restore(s) were done by run r2" in problem.message and "r2" in problem.remedy
+
+
+def test_a_no_to_the_second_order_does_not_make_the_first_one_a_failure() -> None:
+    """The job could not be read, and the order that followed was refused. The person saw good data and used it, and the
+    next run restored over it."""
+    seen = world(timing={"vbs_restore": 1.0, "vbs_restore_per_gb": 0.0})
+    orders: list[Any] = []
+
+    def act(request: Any) -> Any:
+        if "/jobs/" in request.path and "cloudservers" not in request.path and "/v1/" in request.path and orders:
+            return answer({"error": {"code": "common.0011", "message": "failed to query the task"}}, status=400)
+        if request.path.endswith("/restore"):
+            orders.append(request)
+            if len(orders) > 1:
+                return answer({"error": {"code": "VolumeBackup.0089", "message": "not now"}}, status=400)
+        return None
+
+    end = _before_each(seen, act)
+    one = replace(DB, volumes=DB.volumes[1:])
+    result = _run(seen, one)
+    assert (result["summary"], len(orders)) == ({"unknown": 1}, 2)
+    end()
+    seen.pass_time(A_NAP)
+    seen.act("attach", volume_id=disk_id(2), server_id=server_id(1), device="/dev/vdb")
+    with pytest.raises(NotReady) as refused:
+        _run(seen, one)
+    assert "used_since" in {problem.code for problem in refused.value.problems}
+
+
+# -- what counts as well, and as changed -------------------------------------------------------------------------------
+
+
+def test_a_critical_server_that_its_group_keeps_off_stops_what_waits_for_it() -> None:
+    """It was restored, so the next wave was started against a database that was off."""
+    seen = world("demo", restore_outcome={disk_id(4): "fail_available"})
+    result = _run(seen, *DEMO)
+    held = result["targets"]["erp-db01"]
+    assert (held["state"], held["failed"]) == ("restored", True)
+    assert "stays off: not every member of consistency group erp is restored" in held["msg"]
+    assert {result["targets"][name]["state"] for name in ("web01", "files01")} == {"skipped"}
+
+
+def test_starting_a_server_again_is_a_change() -> None:
+    seen = world()
+    end = _before_each(seen, _dies_when(lambda request: b"finished|" in (request.body or b"")))
+    with contextlib.suppress(Crash):
+        _run(seen, FILES)
+    end()
+    seen.pass_time(A_NAP)
+    seen.act("stop", server_id=server_id(2))
+    result = _run(seen, FILES)
+    assert (result["failed"], result["changed"], result["servers"][0]["left"]) == (False, True, "ACTIVE")
+
+
+def test_a_server_that_is_left_off_is_a_change() -> None:
+    seen = world()
+    stops: list[Any] = []
+
+    def act(request: Any) -> Any:
+        if request.path.endswith("cloudservers/action"):
+            stops.append(request)
+        refused = "detachvolume" in request.path or (len(stops) > 1 and request is stops[-1])
+        return answer({"error": {"code": "Ecs.0605", "message": "locked"}}, status=400) if refused else None
+
+    _before_each(seen, act)
+    result = _run(seen, DB)
+    assert (result["failed"], result["changed"], result["servers"][0]["left"]) == (True, True, "SHUTOFF")
+
+
+def test_check_mode_fails_where_the_run_will() -> None:
+    seen = world()
+    rules = Rules(stop_servers="refuse")
+    foreseen, done = (_run(seen, DB, rules=rules, dry_run=dry_run) for dry_run in (True, False))
+    for result in (foreseen, done):
+        assert (result["failed"], result["changed"], result["summary"]) == (True, False, {"failed": 2})
+        assert "stop_servers is 'refuse'" in result["targets"]["db01"]["msg"]

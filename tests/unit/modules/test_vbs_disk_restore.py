@@ -15,6 +15,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options impo
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from ansible_collections.hwcloud.recovery.plugins.modules import restore_job_info, vbs_disk_restore
 from simulation.cases import backup_id, disk_id, world
+from simulation.world import Crash
 from simulator.messages import Request, Response
 
 from .conftest import Stage
@@ -268,3 +269,37 @@ def test_a_server_that_has_nothing_to_do_with_it_may_lack_its_status(stage: Stag
 
     stage.world.cloud.handle = changed  # type: ignore[method-assign]
     assert stage.run(vbs_disk_restore, **THIS)["state"] == "restored"
+
+
+def _die(stage: Stage, where: str) -> None:
+    """A first task dies when it sends this."""
+    handle = stage.world.cloud.handle
+
+    def dying(service: str, request: Request) -> Response:
+        if where in request.path or where.encode() in (request.body or b""):
+            raise Crash
+        return handle(service, request)
+
+    stage.world.cloud.handle = dying  # type: ignore[method-assign]
+    with pytest.raises(Crash):
+        stage.run(vbs_disk_restore, **THIS, run_id="incident-1")
+    stage.world.cloud.handle = handle  # type: ignore[method-assign]
+    stage.world.pass_time(600)
+
+
+@pytest.mark.parametrize("where", ["nowhere", "/restore", "accepted|", "finished|"])
+@pytest.mark.parametrize("other", [backup_id(3, 2), backup_id(2)])
+def test_a_run_id_stands_for_one_backup(where: str, other: str) -> None:
+    """What the run had done with the first backup was told of the second one, or that one was restored unexamined."""
+    stage = Stage(world())
+    stage.world.act("set_disk", volume_id=DISK, size=20)
+    if where == "nowhere":
+        stage.run(vbs_disk_restore, **THIS, run_id="incident-1")
+    else:
+        _die(stage, where)
+    before = stage.writes
+    with pytest.raises(NotReady) as raised:
+        stage.run(vbs_disk_restore, backup_id=other, volume_id=DISK, run_id="incident-1")
+    [problem] = raised.value.problems
+    assert problem.code == "run_of_other_backup" and BACKUP in problem.message
+    assert stage.writes == before

@@ -27,7 +27,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.planning
     map_children,
     with_attachments,
 )
-from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.preflight import ERROR, Problem
+from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.preflight import ERROR, WARNING, Problem
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Terms, Wish
 from builders import (
     DATA,
@@ -553,7 +553,9 @@ def test_which_run_goes_on(shown: Survey, terms: dict[str, str], run_id: str, st
 @pytest.mark.parametrize("phase", [Phase.FINISHED, Phase.RETURNED])
 def test_a_closed_mark_of_another_run_is_no_error(phase: Phase) -> None:
     found = plan(vbs_wish("a", ROOT), shown=begun(mark(phase, backup_id=OLD)), run_id="r2")
-    assert (found.problems, states(found), found.run_id) == ((), ["to_restore"], "r2")
+    warned = [(problem.severity, problem.code) for problem in found.problems]
+    assert warned == ([(WARNING, "restored_before")] if phase is Phase.FINISHED else [])
+    assert (states(found), found.run_id) == (["to_restore"], "r2")
 
 
 def test_an_unfinished_run_on_other_disks_is_no_matter_of_this_plan() -> None:
@@ -580,7 +582,7 @@ def test_what_counts_as_already_restored(of_run: str, of_backup: int, run_id: st
     found = plan(vbs_wish("a", ROOT), shown=begun(item), run_id=run_id)
     assert (states(found), chosen(found)) == ([state], [backup_id(ROOT, picked)])
     warned = [problem.code for problem in found.problems]
-    assert warned == (["already_restored"] if state == "already_restored" else [])
+    assert warned == ["already_restored" if state == "already_restored" else "restored_before"]
 
 
 @pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.FINISHED])
