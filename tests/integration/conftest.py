@@ -105,11 +105,15 @@ class Cloud:
     def add_faults(self, *rules: Mapping[str, Any]) -> None:
         self._post("/faults", list(rules))
 
+    def clear_faults(self) -> None:
+        """Nothing goes wrong any more, and what is held is let go."""
+        self._post("/faults", None, method="DELETE")
+
     def clear_log(self) -> None:
         self._post("/clear-log", None)
 
-    def _post(self, path: str, body: Any) -> None:
-        request = urllib.request.Request(self.simulator.control + path, data=json.dumps(body).encode(), method="POST")
+    def _post(self, path: str, body: Any, method: str = "POST") -> None:
+        request = urllib.request.Request(self.simulator.control + path, data=json.dumps(body).encode(), method=method)
         without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with without_proxy.open(request, timeout=30) as answer:
             assert answer.status == 200

@@ -17,10 +17,12 @@ from .leaks import Secrets
 PASSWORD = 'Pw"7f3a91c2\\kö4d5e+/= 88b1&<zz>'
 TYPO = "Typo-5d9e03aa71bc"
 BROKEN_TOKEN = "TokenInTwoLines-4b1d9f\nsecond-line-70ac55e2"
+UNKNOWN_TOKEN = "UnknownToken-c07e51d2/+8a44=="
 SECRET_KEY = "SecretKey0c44de19aa77BB52ef603d9e1f28a4c6"
 TEMPORARY_SECRET_KEY = "SecretKeyTemporary91d0e7c35b8a26f4409bEE"
 SECURITY_TOKEN = "SecTok/93ab+77e1c0d4/+==d2f86c5b"
 ACCESS_KEY, TEMPORARY_ACCESS_KEY = "AKPERMANENT7Q2M4X9Z", "AKTEMPORARY5T8R1W3K"
+UNKNOWN_ACCESS_KEY = "AKNOBODYS3J6V0B8N2C"
 ACCOUNTS = {
     "users": [{"name": "operator", "password": PASSWORD, "domain": "demo-account"}],
     "access_keys": [
@@ -37,9 +39,13 @@ SECRETS = Secrets(
         "password": PASSWORD,
         "refused password": TYPO,
         "broken token": BROKEN_TOKEN,
+        "unknown token": UNKNOWN_TOKEN,
         "secret key": SECRET_KEY,
         "temporary secret key": TEMPORARY_SECRET_KEY,
         "security token": SECURITY_TOKEN,
+        "access key": ACCESS_KEY,
+        "temporary access key": TEMPORARY_ACCESS_KEY,
+        "unknown access key": UNKNOWN_ACCESS_KEY,
     }
 )
 
@@ -53,6 +59,15 @@ WAYS: Mapping[str, Mapping[str, str]] = {
         "security_token": SECURITY_TOKEN,
     },
 }
+REFUSED: Mapping[str, Mapping[str, Any]] = {
+    "mistyped password": {"password": TYPO},
+    "unknown token": {"token": UNKNOWN_TOKEN},
+    "broken token": {"token": BROKEN_TOKEN},
+    "mistyped secret key": {"secret_key": TYPO},
+    "mistyped security token": {"security_token": TYPO},
+    "unknown access key": {"access_key": UNKNOWN_ACCESS_KEY},
+}
+"""What makes a login one that the cloud, or already the client, refuses."""
 VARIABLES = {
     "username": "HW_USER_NAME",
     "password": "HW_USER_PASSWORD",
