@@ -18,6 +18,9 @@ from .ways import ACCOUNTS, SECRETS, no_variables
 
 __all__ = ["machine", "new_controller", "start_cloud"]
 
+PLAY_SECONDS = 180
+"""Most playbooks here have many tasks, and four of them run at a time."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -43,7 +46,7 @@ class Machine:
             process = self.controller.start(
                 playbook, inventory, "-vvvv", *arguments, variables=variables, environment=tell_all
             )
-            text, _nothing = process.communicate(timeout=90)
+            text, _nothing = process.communicate(timeout=PLAY_SECONDS)
         print(f"\n$ {process.args!r}\n{text}")
         assert len(seen.commands) > 2, "the processes were not seen"
         assert self.secrets.in_text(text) == set(), "printed"

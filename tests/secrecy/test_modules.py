@@ -100,6 +100,7 @@ FAULTS: list[dict[str, Any]] = [
 SOURCES = [("password", "environment"), ("token", "options"), ("key", "environment"), ("temporary key", "options")]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("way", "source"), SOURCES)
 def test_success_and_failures(machine: Callable[..., Machine], way: str, source: str) -> None:
     here = machine("small.yml")

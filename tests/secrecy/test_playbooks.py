@@ -75,6 +75,7 @@ CASES: list[tuple[str, Source, tuple[str, str], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("way", "source", "refused", "more"), CASES, ids=[f"{case[0]} in {case[1].__name__}" for case in CASES]
 )
