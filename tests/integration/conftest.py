@@ -180,6 +180,7 @@ class Controller:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # a process group of its own, as in a terminal, so that Ctrl-C can be sent to it
         )
         self.processes.append(process)
         return process

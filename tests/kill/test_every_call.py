@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from kill.recovery import Call, Recovery, check_killed_at
 
-MOST_CALLS = 150
+MOST_CALLS = 170
 """How often a run asks depends on how its looks fall; a run that ends before its call has to end well itself."""
 
 
