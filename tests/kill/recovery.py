@@ -169,10 +169,10 @@ class Recovery:
     def plan(self) -> Played:
         return ended(self.start(PLAN)[1])
 
-    def killed_at(self, call: Call) -> Scene | None:
+    def killed_at(self, call: Call, **variables: Any) -> Scene | None:
         """Run until that call and kill every process. Returns what they left; None if the run ended before the call."""
         self.cloud.add_faults(call.rule)
-        controller, process = self.start()
+        controller, process = self.start(**variables)
         deadline = time.monotonic() + START_SECONDS
         while not self._is_held():
             if process.poll() is not None:
@@ -236,11 +236,16 @@ def check_killed_at(recovery: Recovery, call: Call) -> bool:
     return True
 
 
-def check_killed_at_each(recovery: Recovery, calls: Iterable[Call]) -> None:
-    """Kill the first run at the first of these calls, the run that goes on from there at the second one, and so on."""
-    left = [(call, recovery.killed_at(call)) for call in calls]
-    assert [str(call) for call, scene in left if scene is None] == [], "runs did not come to these calls"
-    scenes = [scene for _call, scene in left if scene is not None]
+def check_killed_at_each(recovery: Recovery, calls: Iterable[tuple[Call, Mapping[str, Any]]]) -> None:
+    """Kill the first run at the first of these calls, the run that goes on from there at the second one, and so on.
+
+    With the variables of each run.
+    """
+    scenes = []
+    for call, variables in calls:
+        left = recovery.killed_at(call, **variables)
+        assert left is not None, f"the run did not come to {call}"
+        scenes.append(left)
     again = recovery.run()
     assert_says_what_was_begun(again, scenes[-1])
     assert again.code == 0
