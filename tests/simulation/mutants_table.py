@@ -456,4 +456,20 @@ TABLE: tuple[Mutant, ...] = (
         "record.host_id == host_id",
         "tests/unit/modules/test_hss_backup_restore.py",
     ),
+    # -- what a connection, an answer, or the lack of one proves --
+    Mutant(
+        "whatever breaks behind a proxy has not been sent",
+        f"{CLOUD}/transport.py",
+        '        (urllib3.exceptions.NewConnectionError, f"no connection {to}"),\n',
+        '        (urllib3.exceptions.NewConnectionError, f"no connection {to}"),\n'
+        '        (urllib3.exceptions.ProxyError, f"no connection {to}"),\n',
+        "tests/unit/cloud/test_transport.py",
+    ),
+    Mutant(
+        "a fault of TLS after the request is one of the handshake",
+        f"{CLOUD}/transport.py",
+        "        _this_thread.begun = _this_thread.begun or not self._connecting\n",
+        "",
+        "tests/unit/cloud/test_transport.py",
+    ),
 )

@@ -96,7 +96,8 @@ class Http(Protocol):
         """Send once. Raises NotSent or AnswerLost, nothing else."""
 
 
-# Faults of the TLS handshake, so before the request; any other TLS fault may have come after it.
+# Faults of the TLS handshake, so before the request; any other TLS fault may have come after it. OpenSSL gives some of
+# these names to later ones, too, so they prove nothing once a request has begun.
 _HANDSHAKE_REASONS = frozenset(
     {
         "CERTIFICATE_VERIFY_FAILED",
@@ -109,6 +110,10 @@ _HANDSHAKE_REASONS = frozenset(
         "WRONG_VERSION_NUMBER",
     }
 )
+
+
+_NO_TUNNEL = "Tunnel connection failed"
+"""How http.client begins its OSError if a proxy refuses to connect."""
 
 
 def _host(url: str) -> str:
@@ -131,7 +136,11 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _not_sent(error: Exception, host: str) -> NotSent | None:
-    """The error as a proof that nothing was sent, if it is one."""
+    """The error as a proof that nothing was sent, if it is one.
+
+    Only what is named here is one. ProxyError is not: urllib3 blames the proxy also for an answer that broke off behind
+    it (before version 2 for every fault of a socket, since then because closing the connection forgets that it stood).
+    """
     causes = _causes(error)
     for cause in causes:
         # urllib3 before 2 checks the name itself, with an error class that moved from version to version.
@@ -140,9 +149,11 @@ def _not_sent(error: Exception, host: str) -> NotSent | None:
             return NotSent(f"the certificate of {host} is not trusted: {said}", certificate=True)
         if isinstance(cause, ssl.SSLError) and cause.reason in _HANDSHAKE_REASONS:
             return NotSent(f"no TLS connection to {host}: {cause.reason}")
+    to = "through the proxy to" if any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes) else "to"
+    if any(isinstance(cause, OSError) and str(cause).startswith(_NO_TUNNEL) for cause in causes):
+        return NotSent(f"no connection {to} {host}: the proxy refuses the tunnel")
     table: tuple[tuple[type[BaseException], str], ...] = (
-        (urllib3.exceptions.ProxyError, "no connection through the proxy to"),
-        (urllib3.exceptions.NewConnectionError, "no connection to"),
+        (urllib3.exceptions.NewConnectionError, f"no connection {to}"),
         (urllib3.exceptions.ConnectTimeoutError, "connecting took too long:"),
         (requests.exceptions.InvalidProxyURL, "the proxy's URL is malformed; it was meant for"),
         (requests.exceptions.InvalidSchema, "no way to reach (proxy or URL scheme not supported)"),
@@ -203,9 +214,34 @@ class _Response(http.client.HTTPResponse):
             raise TornHead
 
 
+_this_thread = threading.local()
+"""`begun`: whether a byte of the request that this thread sends may have left."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """Notes that a request goes out, and does not believe answers whose head is torn."""
+
+    response_class = _Response
+    _connecting = False
+
+    def connect(self) -> None:
+        self._connecting = True
+        try:
+            super().connect()
+        finally:
+            self._connecting = False
+
+    def send(self, data: Any) -> None:
+        if self.sock is None and self.auto_open:
+            self.connect()
+        # While it connects it only asks the proxy for a tunnel.
+        _this_thread.begun = _this_thread.begun or not self._connecting
+        super().send(data)
+
+
 def _strict(connection: Any) -> Any:
-    """The same class of connections, but for answers whose head is torn."""
-    return type(connection.__name__, (connection,), {"response_class": _Response})
+    """The same class of connections with the ways of ours."""
+    return type(connection.__name__, (_Connection, connection), {})
 
 
 class _Call:
@@ -328,6 +364,7 @@ class RequestsHttp:
     def exchange(self, request: HttpRequest, timeout_seconds: float, call: _Call) -> HttpResponse:
         """Send and read, in a sender's thread."""
         host = _host(request.url)
+        _this_thread.begun = False
         try:
             route, target = self._way(request.url)
             headers = self._prepared(request)
@@ -347,7 +384,7 @@ class RequestsHttp:
                 decode_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise _not_sent(error, host) or _lost(error) from None
+            raise (None if _this_thread.begun else _not_sent(error, host)) or _lost(error) from None
         return HttpResponse(raw.status, Headers(raw.headers), self._body(raw, call))
 
     def _way(self, url: str) -> tuple[_Route, str]:

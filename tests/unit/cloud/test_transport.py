@@ -14,11 +14,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
 import pytest
 import scripted
+import urllib3
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud import endpoints, transport
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.errors import CloudError
 from cryptography import x509
@@ -580,13 +582,120 @@ def test_a_proxy_that_opens_no_tunnel(
     gc.collect()  # http.client of Python 3.10 forgets the socket of a refused tunnel; warn here
 
 
+def _tunnel(talk: Talk, context: ssl.SSLContext, requests: list[bytes]) -> Talk:
+    """A proxy that opens the tunnel and is the server at its end as well."""
+
+    def proxy(connection: socket.socket, _connect: bytes) -> bool:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as inner:
+            while asked := RawServer._read(inner):
+                requests.append(asked)
+                if not talk(inner, asked):
+                    break
+        return False
+
+    return proxy
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["fresh", "kept"])
+@pytest.mark.parametrize("talk", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_that_is_lost_behind_a_proxy_is_lost(
+    scheme: str,
+    talk: Talk,
+    kept: bool,
+    serve: Callable[..., RawServer],
+    tmp_path: Path,
+    make_http: Callable[..., transport.RequestsHttp],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Libraries blame the proxy for whatever breaks behind it. It was taken for a proof that nothing had been sent, and
+    the restore was sent again, up to four times.
+    """
+    tunnelled: list[bytes] = []
+
+    def first_good(connection: socket.socket, asked: bytes) -> bool:
+        return says(GOOD, keep=True)(connection, asked) if asked.startswith(b"GET ") else talk(connection, asked)
+
+    path, context = _certificate(tmp_path, "127.0.0.1")
+    proxy = serve(_tunnel(first_good, context, tunnelled) if scheme == "https" else first_good)
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://user:geheim@127.0.0.1:{proxy.port}")
+    http, url = make_http(verify=str(path)), f"{scheme}://127.0.0.1:{free_port()}/v2/p/cloudbackups/b/restore"
+    if kept:
+        assert http.send(request(url), timeout_seconds=5).status == 200
+    with pytest.raises(transport.AnswerLost) as caught:
+        http.send(request(url, "POST", b'{"restore":{}}'), timeout_seconds=5)
+    arrived = tunnelled if scheme == "https" else proxy.requests
+    assert [one[:4] for one in arrived] == [b"GET ", b"POST"][not kept :]
+    assert arrived[-1].endswith(b'{"restore":{}}')
+    assert proxy.connections == 1
+    assert "geheim" not in scripted.all_texts([caught.value])
+
+
+def _blamed_on_the_proxy(cause: Exception) -> Exception:
+    return urllib3.exceptions.ProxyError("Unable to connect to proxy", cause)
+
+
+@pytest.mark.parametrize(
+    ("error", "proof"),
+    [
+        (_blamed_on_the_proxy(RemoteDisconnected("closed")), False),
+        (_blamed_on_the_proxy(ConnectionResetError(104, "reset")), False),
+        (_blamed_on_the_proxy(BrokenPipeError(32, "broken")), False),
+        (_blamed_on_the_proxy(TimeoutError("timed out")), False),
+        (_blamed_on_the_proxy(OSError("something new")), False),
+        (urllib3.exceptions.ProtocolError("aborted", ConnectionResetError(104, "reset")), False),
+        (_blamed_on_the_proxy(urllib3.exceptions.ConnectTimeoutError("slow")), True),
+        (_blamed_on_the_proxy(OSError("Tunnel connection failed: 403 Forbidden")), True),
+    ],
+)
+def test_what_proves_that_nothing_was_sent(error: Exception, proof: bool) -> None:
+    """The list by itself, without the note of whether a request had begun."""
+    assert (transport._not_sent(error, "h") is not None) is proof
+
+
+def test_a_proxy_that_is_silent_before_the_tunnel_proves_nothing(
+    serve: Callable[..., RawServer], http: transport.RequestsHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{serve(says(b'')).port}")
+    with pytest.raises(transport.AnswerLost):
+        http.send(request("https://vbs.example.com/v2", "POST", b"{}"), timeout_seconds=5)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("noise", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
+def test_a_fault_of_tls_after_the_request_is_no_proof(
+    noise: bytes,
+    version: ssl.TLSVersion,
+    serve: Callable[..., RawServer],
+    tmp_path: Path,
+    make_http: Callable[..., transport.RequestsHttp],
+) -> None:
+    """OpenSSL has the same name for it as in the handshake."""
+
+    def talk(connection: socket.socket, _asked: bytes) -> bool:
+        with socket.socket(fileno=connection.detach()) as plain:
+            plain.sendall(noise)
+        return False
+
+    path, context = _certificate(tmp_path, "127.0.0.1")
+    context.minimum_version = context.maximum_version = version
+    server = serve(talk, context=context)
+    with pytest.raises(transport.AnswerLost):
+        make_http(verify=str(path)).send(request(server.url, "POST", b"{}"), timeout_seconds=5)
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(
     "proxy", ["http://user:geheim@127.0.0.1:{port}", "socks5://127.0.0.1:{port}", "http://", "nonsense"]
 )
-def test_a_proxy_that_is_not_there(proxy: str, http: transport.RequestsHttp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", proxy.format(port=free_port()))
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there(
+    scheme: str, proxy: str, http: transport.RequestsHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{scheme}_proxy", proxy.format(port=free_port()))
     with pytest.raises(transport.NotSent) as caught:
-        http.send(request("http://vbs.example.com/v2", "POST", b"{}"), timeout_seconds=5)
+        http.send(request(f"{scheme}://vbs.example.com/v2", "POST", b"{}"), timeout_seconds=5)
     assert "geheim" not in scripted.all_texts([caught.value])
 
 
