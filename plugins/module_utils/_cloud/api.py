@@ -43,8 +43,10 @@ from .errors import (
     from_answer,
     header,
     http_date,
+    looks_like_no,
     parse_object,
     said_no,
+    says_nothing,
     token_refused,
 )
 from .pacing import ApiKey, Turns
@@ -64,8 +66,6 @@ UNREADABLE_TRIES = 3
 LONGEST_RETRIES_SECONDS = 300.0
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
-_NO_WORDS = frozenset({"", "null", "none", "[]", "true", "ok", "success", "accepted"})
-"""Bodies that say no more than the status of a success does."""
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,256}|v\d\.\d")
 
 _NO_HSS = (
@@ -389,12 +389,16 @@ class Api:
 
     def _judged(self, order: _Order, response: HttpResponse) -> _Outcome:
         document = parse_object(response.body)
-        if 200 <= response.status < 300 and not (document and said_no(document, job=order.job)):
+        no = document is not None and said_no(document, job=order.job, order=order.changes)
+        if 200 <= response.status < 300 and not no:
             if order.login:
                 self._session.worked()
-            if document is not None or (order.empty_ok and _says_nothing(response.body)):
+            if order.changes and document and looks_like_no(document):
+                return self._unreadable(order, response, "a success that does not look like one")
+            # Where a document says that an answer has no body, a service may write just that.
+            if document is not None or (order.empty_ok and says_nothing(response.body.decode("utf-8", "replace"))):
                 return _Outcome(Answer(response.status, response.headers, document or {}))
-            return self._unreadable(order, response)
+            return self._unreadable(order, response, "a success without a JSON object")
         error = from_answer(
             response.status,
             response.headers,
@@ -414,13 +418,13 @@ class Api:
         tries = {Failure.LOST: order.tries, Failure.BUSY: max(order.tries, order.busy_tries)}
         return _Outcome(None, error, tries=tries.get(error.kind, 1))
 
-    def _unreadable(self, order: _Order, response: HttpResponse) -> _Outcome:
+    def _unreadable(self, order: _Order, response: HttpResponse, why: str) -> _Outcome:
         kind = Failure.LOST if order.changes else Failure.NONSENSE
         said = from_answer(
             response.status,
             response.headers,
             response.body,
-            what=f"{order.what}: a success without a JSON object",
+            what=f"{order.what}: {why}",
             may_have_arrived=order.changes,
             redactor=self._redactor,
         )
@@ -514,11 +518,6 @@ _UNREADABLE_REMEDIES = {
     Failure.LOST: LOOK_FIRST,
     Failure.NONSENSE: "Check region, cloud and endpoints: something else than the service may have answered.",
 }
-
-
-def _says_nothing(body: bytes) -> bool:
-    """Where a document says that an answer has no body, a service may write just that."""
-    return body.decode("utf-8", "replace").strip().strip('"').strip().lower() in _NO_WORDS
 
 
 def _pattern(method: str, path: Sequence[str]) -> str:

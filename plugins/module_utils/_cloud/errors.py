@@ -28,6 +28,7 @@ _ENCODED_CHARACTERS = 8192
 _LAYERS = 50
 JOB_FAILED = "FAIL"
 """The status of a job of VBS, EVS or ECS that failed."""
+_JOB_UNDER_WAY = ("INIT", "RUNNING")
 _THROTTLED_SECONDS = 60.0
 """First wait after a 429 that names no time, and after Ecs.0603, whose text says "try again in 1 minute"."""
 _LONGEST_RETRY_AFTER_SECONDS = 3600.0
@@ -304,12 +305,16 @@ def _meaning(status: int, code: str, text: str) -> Meaning:
     known = CODES.get(code.lower())
     if known is None:
         # Native Nova and Cinder errors carry a status as their code, which may be the truer one:
-        # "doesn't match Context's project_id" is code 401 inside HTTP 400.
+        # "doesn't match Context's project_id" is code 401 inside HTTP 400. Not so "overLimit", 413 inside HTTP 429.
         inner = int(code) if code.isascii() and code.isdigit() and len(code) == 3 else status
-        return _status_meaning(inner) if 400 <= status < 500 and 400 <= inner < 500 else by_status
+        refined = (status < 300 and inner >= 400) or (400 <= status < 500 and 400 <= inner < 500 and status != 429)
+        return _status_meaning(inner) if refined else by_status
     if code.lower() == "ecs.1000" and "itemnotfound" in text.lower():
         return STATUSES[404]  # Ecs.1000 passes on what Nova said
-    return known if known.kind else Meaning(by_status.kind, known.remedy, by_status.retry_after_seconds)
+    if known.kind:
+        return known
+    # A status that says "success" cannot say for an error what has become of the request.
+    return Meaning(by_status.kind if status >= 300 else _LOST, known.remedy, by_status.retry_after_seconds)
 
 
 # --- reading an error answer --------------------------------------------------------------------------------
@@ -327,8 +332,33 @@ class _Said:
 _PAIRS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"), ("error_code", "error_message"))
 
 
-_NO_ERROR = ("0", "200")
+_NO_ERROR = re.compile(r"0|2\d\d|.*\.0000", re.DOTALL)
 """Codes of an "error" that is none: many services say so that all went well."""
+_NO_WORDS = frozenset({"", "null", "none", "[]", "true", "ok", "success", "accepted"})
+"""Texts that say no more than the status of a success does."""
+_BAD_WORDS = frozenset({"false", "fail", "failed", "failure", "error"})
+_FAULTS = frozenset(
+    {
+        "error",
+        "errors",
+        "badrequest",
+        "unauthorized",
+        "forbidden",
+        "itemnotfound",
+        "badmethod",
+        "conflictingrequest",
+        "overlimit",
+        "badmediatype",
+        "notimplemented",
+        "serviceunavailable",
+        "computefault",
+        "cinderfault",
+    }
+)
+"""Names, in small letters, under which an answer holds an error (the latter ones: Nova and Cinder)."""
+_OWN_NAMES = (("error_code", "errorCode"), ("error_msg", "errorMsg", "error_message"))
+"""Names of codes and of texts that only an error has; `code` and `message` are as good as these within a fault."""
+_FAULT_NAMES = ((*_OWN_NAMES[0], "code"), (*_OWN_NAMES[1], "message"))
 
 
 def parse_object(body: bytes) -> dict[str, Any] | None:
@@ -418,18 +448,57 @@ def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     return min(max(until - date, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
 
 
-def said_no(document: Mapping[str, Any], *, job: bool = False) -> bool:
+def says_nothing(text: str) -> bool:
+    return text.strip().strip('".').strip().lower() in _NO_WORDS
+
+
+def _no_error(code: str) -> bool:
+    return not code or bool(_NO_ERROR.fullmatch(code))
+
+
+def _half_error(document: Mapping[str, Any], names: tuple[tuple[str, ...], tuple[str, ...]]) -> bool:
+    """Whether it holds the code of an error, or else a text."""
+    codes, texts = ([_plain(document.get(name)) for name in group] for group in names)
+    return not all(map(_no_error, codes)) if any(codes) else not all(map(says_nothing, texts))
+
+
+def said_no(document: Mapping[str, Any], *, job: bool = False, order: bool = False) -> bool:
     """Whether a 2xx answer is in truth an error.
 
     VBS documents 200 for `{"error": ...}` as well, ECS answers 202 with Common.0024 and no job when it is too busy. A
     job's own error_code is not meant here: it stands without an error_msg. Nor is any error in a `job` that was asked
-    for and says of itself that it failed.
+    for and says of itself that it failed, nor what it says beside its status while it is under way. To an `order`,
+    half an error is one: its success has a job, or says nothing.
     """
-    if _plain(document.get("job_id")) or (job and _plain(document.get("status")).upper() == JOB_FAILED):
+    status = _plain(document.get("status")).upper()
+    if _plain(document.get("job_id")) or (job and status == JOB_FAILED):
         return False
-    layers = (document, *_dicts(document.get("error")))
+    faults = [value for name, value in document.items() if name.lower() in _FAULTS]
+    inner = [layer for fault in faults for layer in _dicts(fault)]
+    layers = inner if job and status in _JOB_UNDER_WAY else [document, *inner]
     pairs = ((_plain(layer.get(code)), _plain(layer.get(text))) for layer in layers for code, text in _PAIRS)
-    return any(code not in ("", *_NO_ERROR) and text for code, text in pairs)
+    if any(text and not _no_error(code) for code, text in pairs):
+        return True
+    return order and (
+        _half_error(document, _OWN_NAMES)
+        or any(_half_error(layer, _FAULT_NAMES) for layer in inner)
+        or not all(says_nothing(fault) for fault in faults if isinstance(fault, str))
+    )
+
+
+def looks_like_no(document: Mapping[str, Any]) -> bool:
+    """Whether the answer to an order, though no error, rather speaks against its success."""
+    if _plain(document.get("job_id")):
+        return False
+    code, message, status = (_plain(document.get(name)) for name in ("code", "message", "status"))
+    error = document.get("error")
+    return (
+        not _no_error(code)
+        or not (code or says_nothing(message))
+        or (status.isdigit() and int(status) >= 400)
+        or (isinstance(error, (bool, int, float)) and bool(error))
+        or any(str(document.get(name)).lower() in _BAD_WORDS for name in ("success", "result", "status", "state"))
+    )
 
 
 def from_answer(
@@ -447,6 +516,9 @@ def from_answer(
     said = _said(document) if document is not None else _Said()
     raw = body.decode("utf-8", "replace")
     meaning = _meaning(status, said.code, said.message or raw)
+    retry_after_seconds = _retry_after_seconds(headers)
+    if meaning is STATUSES[413] and retry_after_seconds:  # at quotas Cinder names a time, too: 0
+        meaning = STATUSES[429]
     kind = meaning.kind or Failure.LOST
     # Secrets go before the text is cut: a cut secret would not be recognized.
     message = _printable(clean.text(said.message), _MESSAGE_CHARACTERS)
@@ -454,7 +526,6 @@ def from_answer(
     remedy = LOOK_FIRST if kind is Failure.LOST and may_have_arrived else meaning.remedy
     if said.encoded:
         remedy += " What exactly is not allowed, for the administrator to decode: " + said.encoded[:_ENCODED_CHARACTERS]
-    retry_after_seconds = _retry_after_seconds(headers)
     return ErrorInfo(
         kind=kind,
         message=clean.text(what) + ": " + message,

@@ -186,6 +186,44 @@ def test_a_status_inside_a_native_error_is_the_truer_one() -> None:
     assert told(400, {"computeFault": {"message": "m", "code": 500}}).kind is REFUSED
 
 
+def test_a_429_is_always_a_later() -> None:
+    """The status that Nova writes into it was taken for the truer one, and the call for refused by a quota."""
+    assert told(429, {"overLimit": {"code": 413, "message": "rate"}}).kind is BUSY
+    assert told(429, {"error": {"code": "400", "message": "rate"}}).kind is BUSY
+    assert told(429, {"error_code": "EVS.5413", "error_msg": "quota"}).kind is REFUSED, "a code that is known says more"
+
+
+@pytest.mark.parametrize(
+    ("document", "headers", "kind"),
+    [
+        ({"overLimit": {"code": 413, "message": "rate"}}, {"Retry-After": "5"}, BUSY),
+        ({"overLimit": {"code": 413, "message": "rate"}}, {}, REFUSED),
+        ({"overLimit": {"code": 413, "message": "quota"}}, {"Retry-After": "0"}, REFUSED),  # as Cinder says it
+        ({"error_code": "EVS.5413", "error_msg": "quota"}, {"Retry-After": "5"}, REFUSED),
+        ({"error_code": "APIGW.0201", "error_msg": "too large"}, {"Retry-After": "5"}, REFUSED),
+        (None, {"Retry-After": "5"}, BUSY),
+    ],
+)
+def test_a_413_that_names_a_time_is_a_later(document: object, headers: dict[str, str], kind: Failure) -> None:
+    info = told(413, document, headers=headers)
+    assert (info.kind, info.retry_after_seconds if kind is BUSY else 5.0) == (kind, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({"badRequest": {"code": 400, "message": "m"}}, REFUSED),
+        ({"itemNotFound": {"code": 404, "message": "m"}}, MISSING),
+        ({"error": {"code": "429", "message": "m"}}, BUSY),
+        ({"computeFault": {"code": 500, "message": "m"}}, LOST),
+        ({"error_code": "HSS.0041", "error_msg": "internal"}, LOST),
+        ({"error_code": "New.1", "error_msg": "m"}, REFUSED),
+    ],
+)
+def test_a_success_leaves_the_judgement_to_the_error_in_it(document: object, kind: Failure) -> None:
+    assert told(200, document).kind is kind
+
+
 # --- codes ---
 
 CODES = [
@@ -285,6 +323,81 @@ def test_remedies_name_the_next_step(code: str, words: str) -> None:
 )
 def test_an_error_in_a_success(document: dict[str, Any], no: bool) -> None:
     assert errors.said_no(document) is no
+    if document.get("error_code") != "a":  # of a job, which nobody gets from an order
+        assert errors.said_no(document, order=True) is no
+
+
+@pytest.mark.parametrize(
+    ("document", "no"),
+    [
+        ({"status": "RUNNING", "code": "Common.0000", "message": "processing"}, False),
+        ({"status": "RUNNING", "code": "Common.1234", "message": "processing"}, False),
+        ({"status": "SUCCESS", "code": "Common.0000", "message": "done"}, False),
+        ({"status": "SUCCESS", "code": "Common.0021", "message": "no"}, True),
+        ({"status": 500, "code": "Common.0021", "message": "no"}, True),
+        ({"status": "ERROR", "code": "Common.0021", "message": "no"}, True),
+        ({"code": "Common.0011", "message": "no such job"}, True),
+    ],
+)
+def test_a_job_that_tells_of_itself(document: dict[str, Any], no: bool) -> None:
+    """A job under way that bore a code and a message was taken for one that may not be asked for."""
+    assert errors.said_no(document, job=True) is no
+
+
+NO, UNSURE, YES = "no", "unsure", "yes"
+ORDERED = [
+    ({"error_code": "HSS.1021", "error_msg": ""}, NO),
+    ({"error_code": "HSS.0011"}, NO),
+    ({"errorCode": "X.1"}, NO),
+    ({"error_msg": "denied"}, NO),
+    ({"error_code": None, "error_msg": "denied"}, NO),
+    ({"error": {"message": "boom"}}, NO),
+    ({"error": {"code": "X.1"}}, NO),
+    ({"error": {"error_msg": "boom"}}, NO),
+    ({"error": "boom"}, NO),
+    ({"errors": [{"message": "boom"}]}, NO),
+    ({"badRequest": {"code": 400, "message": "bad"}}, NO),
+    ({"ITEMNOTFOUND": {"message": "bad"}}, NO),
+    ({"overLimit": {"code": 413}}, NO),
+    ({"errorCode": "X.1", "message": "no"}, NO),
+    ({"success": True, "error_code": "X.1"}, NO),
+    ({"code": 400, "message": None}, UNSURE),
+    ({"code": "X.1"}, UNSURE),
+    ({"message": "denied"}, UNSURE),
+    ({"success": False}, UNSURE),
+    ({"result": "Failed"}, UNSURE),
+    ({"status": "FAIL"}, UNSURE),
+    ({"status": 500}, UNSURE),
+    ({"error": True}, UNSURE),
+    ({}, YES),
+    ({"task_id": "t1"}, YES),
+    ({"result": "success"}, YES),
+    ({"success": True}, YES),
+    ({"status": "running"}, YES),
+    ({"status": 200}, YES),
+    ({"message": "success"}, YES),
+    ({"message": "Accepted.", "task_id": "t1"}, YES),
+    ({"code": 0}, YES),
+    ({"code": 202, "message": "on its way"}, YES),
+    ({"code": "Common.0000", "message": "on its way"}, YES),
+    ({"error_code": "0", "error_msg": "none"}, YES),
+    ({"error_code": None, "error_msg": None}, YES),
+    ({"error_msg": "success"}, YES),
+    ({"error": None}, YES),
+    ({"error": {}}, YES),
+    ({"error": ""}, YES),
+    ({"error": False}, YES),
+    ({"error": 0}, YES),
+    ({"error": {"code": "200", "message": "OK"}}, YES),
+    ({"metadata": {"error": "a word of the user", "code": "x", "message": "y"}}, YES),
+    ({"job_id": "j", "error_code": "X.1", "message": "later"}, YES),
+]
+
+
+@pytest.mark.parametrize(("document", "meant"), ORDERED, ids=[json.dumps(document) for document, _meant in ORDERED])
+def test_what_an_order_is_answered_with(document: dict[str, Any], meant: str) -> None:
+    no = errors.said_no(document, order=True)
+    assert (NO if no else UNSURE if errors.looks_like_no(document) else YES) == meant
 
 
 # --- secrets ---

@@ -722,6 +722,49 @@ def test_a_server_restore_that_was_not_taken(answer: Any, kind: Failure, words: 
     assert len(script.requests) == 1
 
 
+SAID_NO = [
+    ({"error_code": "HSS.1021", "error_msg": ""}, Failure.REFUSED, "HSS.1021"),
+    ({"error_code": "HSS.0011"}, Failure.MISSING, "HSS.0011"),
+    ({"error_code": "HSS.0041", "error_msg": "internal"}, Failure.LOST, "internal"),
+    ({"error_msg": "denied"}, Failure.REFUSED, "denied"),
+    ({"error": {"message": "boom"}}, Failure.REFUSED, "boom"),
+    ({"error": "boom"}, Failure.REFUSED, "boom"),
+    ({"badRequest": {"code": 400, "message": "bad"}}, Failure.REFUSED, "bad"),
+    ({"errorCode": "X.1", "message": "no way"}, Failure.REFUSED, "no way"),
+    ({"message": "no way"}, Failure.LOST, "no way"),
+    ({"success": False, "why": "no way"}, Failure.LOST, "no way"),
+]
+
+
+@pytest.mark.parametrize(("document", "kind", "words"), SAID_NO)
+@pytest.mark.parametrize(
+    "order",
+    [lambda api: hss.restore(api, BACKUP, server_id=SERVER), lambda api: vbs.restore(api, BACKUP, DISK)],
+    ids=["hss", "vbs"],
+)
+def test_a_no_within_a_success(
+    order: Callable[[Any], Accepted], document: dict[str, Any], kind: Failure, words: str
+) -> None:
+    """The success of an HSS restore has no body, so whatever was not an error of the usual shape counted as one; VBS'
+    words were not told.
+    """
+    script = Script(reply(document))
+    info = failure(order, make_api(script)).info
+    assert info.kind is kind
+    assert words in info.message + info.code
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("document", [{"task_id": "t"}, {"result": "success"}, {"code": "Common.0000", "message": "m"}])
+def test_a_success_may_say_more_than_it_must(document: dict[str, Any]) -> None:
+    assert hss.restore(make_api(Script(reply(document))), BACKUP, server_id=SERVER) == Accepted()
+
+
+def test_a_job_under_way_may_bear_a_code() -> None:
+    document = {"status": "RUNNING", "code": "Common.0000", "message": "processing", "job_id": None}
+    assert vbs.job(make_api(Script(reply(document))), JOB).state is JobState.RUNNING
+
+
 @pytest.mark.parametrize("call", [evs.disk, ecs.server, vbs.backup])
 def test_only_hss_is_told_of_hss(call: Callable[..., Any]) -> None:
     """A disk that could not be looked at was answered with advice about HSS."""
