@@ -300,21 +300,22 @@ def _status_meaning(status: int) -> Meaning:
     return Meaning(_REFUSED, "Check the ids and options of this call.")
 
 
-def _meaning(status: int, code: str, text: str) -> Meaning:
+def _meaning(status: int, code: str, text: str, *, write: bool) -> Meaning:
     by_status = _status_meaning(status)
     known = CODES.get(code.lower())
     if known is None:
         # Native Nova and Cinder errors carry a status as their code, which may be the truer one:
         # "doesn't match Context's project_id" is code 401 inside HTTP 400. Not so "overLimit", 413 inside HTTP 429.
         inner = int(code) if code.isascii() and code.isdigit() and len(code) == 3 else status
-        refined = (status < 300 and inner >= 400) or (400 <= status < 500 and 400 <= inner < 500 and status != 429)
+        refined = (write and status < 300 and inner >= 400) or (400 <= status < 500 and 400 <= inner < 500 and status != 429)
         return _status_meaning(inner) if refined else by_status
     if code.lower() == "ecs.1000" and "itemnotfound" in text.lower():
         return STATUSES[404]  # Ecs.1000 passes on what Nova said
     if known.kind:
         return known
-    # A status that says "success" cannot say for an error what has become of the request.
-    return Meaning(by_status.kind if status >= 300 else _LOST, known.remedy, by_status.retry_after_seconds)
+    # A status that says "success" cannot say for an error what has become of a write.
+    kind = _LOST if write and status < 300 else by_status.kind
+    return Meaning(kind, known.remedy, by_status.retry_after_seconds)
 
 
 # --- reading an error answer --------------------------------------------------------------------------------
@@ -515,7 +516,7 @@ def from_answer(
     document = parse_object(body)
     said = _said(document) if document is not None else _Said()
     raw = body.decode("utf-8", "replace")
-    meaning = _meaning(status, said.code, said.message or raw)
+    meaning = _meaning(status, said.code, said.message or raw, write=may_have_arrived)
     retry_after_seconds = _retry_after_seconds(headers)
     if meaning is STATUSES[413] and retry_after_seconds:  # at quotas Cinder names a time, too: 0
         meaning = STATUSES[429]

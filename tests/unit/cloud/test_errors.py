@@ -222,6 +222,7 @@ def test_a_413_that_names_a_time_is_a_later(document: object, headers: dict[str,
 )
 def test_a_success_leaves_the_judgement_to_the_error_in_it(document: object, kind: Failure) -> None:
     assert told(200, document).kind is kind
+    assert told(200, document, write=False).kind is REFUSED, "nothing is gone because of an odd answer to a read"
 
 
 # --- codes ---
