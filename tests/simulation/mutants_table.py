@@ -496,8 +496,8 @@ TABLE: tuple[Mutant, ...] = (
     Mutant(
         "a call that is one too many is refused by a quota",
         f"{CLOUD}/errors.py",
-        " and status != 429)",
-        ")",
+        " and status != 429",
+        "",
         "tests/unit/cloud/test_errors.py",
     ),
     Mutant(
@@ -506,5 +506,40 @@ TABLE: tuple[Mutant, ...] = (
         "if meaning is STATUSES[413] and retry_after_seconds:",
         "if False:",
         "tests/unit/cloud/test_errors.py",
+    ),
+    Mutant(
+        "a refused signature ends the call",
+        f"{CLOUD}/auth.py",
+        "        return first or self._worked\n",
+        "        return False\n",
+        "tests/unit/cloud/test_api.py",
+    ),
+    Mutant(
+        "keys that never worked are tried twice by each call",
+        f"{CLOUD}/auth.py",
+        "        return first or self._worked\n",
+        "        return True\n",
+        "tests/unit/cloud/test_api.py",
+    ),
+    Mutant(
+        "a login that fails makes a restore that was refused a doubtful one",
+        f"{CLOUD}/api.py",
+        "                with _nothing_sent(write):\n                    again",
+        "                with _nothing_sent(''):\n                    again",
+        "tests/unit/cloud/test_api.py",
+    ),
+    Mutant(
+        "a login that fails makes a restore that was not sent a doubtful one",
+        f"{CLOUD}/api.py",
+        "            with _nothing_sent(write):\n                request",
+        "            with _nothing_sent(''):\n                request",
+        "tests/unit/cloud/test_api.py",
+    ),
+    Mutant(
+        "the silence of a server does not count as time",
+        f"{CLOUD}/api.py",
+        "            spent_seconds += self._clock.monotonic() - began",
+        "            spent_seconds += 0 * began",
+        "tests/unit/cloud/test_api.py",
     ),
 )

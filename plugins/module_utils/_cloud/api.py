@@ -9,12 +9,13 @@ anew, since a signature is good for 15 minutes only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random as random_module
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -169,7 +170,7 @@ class Api:
         self._skew_seconds = 0.0
         self.enterprise_project_id = enterprise_project_id
         self.patience_seconds = LONGEST_RETRIES_SECONDS
-        """How long one call may be tried again: not longer than its result is waited for."""
+        """How long one call may be tried again, pauses and silence together: as long as its result is waited for."""
         self.asset_region = ""
         """The `region` header of HSS calls that take one; not sent while empty."""
         self.requests_sent: Counter[ApiKey] = Counter()
@@ -297,12 +298,14 @@ class Api:
             raise self._forbidden(message, "Run it without check mode.")
         if incomplete := missing_parts(self._login):
             raise incomplete
+        with _nothing_sent(what if method != "GET" else ""):  # the project may have to be looked up
+            url, project = self._url(service, path, query or {}, what), self._project_header(service, what)
         order = _Order(
             method=method,
-            url=self._url(service, path, query or {}, what),
+            url=url,
             key=(service, name or _pattern(method, path)),
             what=what,
-            headers={"Content-Type": "application/json", **(headers or {}), **self._project_header(service, what)},
+            headers={"Content-Type": "application/json", **(headers or {}), **project},
             body=None if json_body is None else json.dumps(json_body).encode("utf-8"),
             tries=tries,
             busy_tries=busy_tries,
@@ -342,24 +345,31 @@ class Api:
     def _deliver(self, order: _Order) -> Answer:
         renewed = False
         tried = 0
-        waited_seconds = 0.0
+        spent_seconds = 0.0
+        write = order.what if order.changes else ""
         while True:
             tried += 1
-            request = self._ready(order, turn_taken=order.turn_taken and tried == 1)
+            with _nothing_sent(write):
+                request = self._ready(order, turn_taken=order.turn_taken and tried == 1)
+            began = self._clock.monotonic()
             outcome = self._once(order, request)
+            spent_seconds += self._clock.monotonic() - began  # but not what the rate limit took
             if outcome.answer is not None:
                 return outcome.answer
             error = outcome.error or ErrorInfo(kind=Failure.LOST, message=f"{order.what}: no answer")
             if order.login and token_refused(error):
                 # A refused login proves that nothing was accepted, so a write may be sent again as well; but only once.
-                if not renewed and self._session.renew(request):
+                with _nothing_sent(write):
+                    again = not renewed and self._session.renew(request)
+                if again:
                     renewed = True
                     continue
                 raise self._error(self._logged_out(error))
             pause_seconds = self._pause_seconds(error, tried)
-            if tried >= outcome.tries or waited_seconds + pause_seconds > self.patience_seconds:
+            # A longer Retry-After than that is left to the caller, who may have more time: the error carries it.
+            if tried >= outcome.tries or spent_seconds + pause_seconds > self.patience_seconds:
                 raise self._error(error)
-            waited_seconds += pause_seconds
+            spent_seconds += pause_seconds
             self._clock.sleep(pause_seconds)
 
     def _ready(self, order: _Order, *, turn_taken: bool) -> HttpRequest:
@@ -518,6 +528,18 @@ _UNREADABLE_REMEDIES = {
     Failure.LOST: LOOK_FIRST,
     Failure.NONSENSE: "Check region, cloud and endpoints: something else than the service may have answered.",
 }
+
+
+@contextlib.contextmanager
+def _nothing_sent(write: str) -> Iterator[None]:
+    """Around a call of IAM that a write needs first: whatever becomes of it, the write itself is not in doubt."""
+    try:
+        yield
+    except CloudError as error:
+        if not write or error.info.kind not in (Failure.LOST, Failure.NONSENSE, Failure.UNREACHABLE):
+            raise
+        message = f"{write}: not done: {error.info.message}"
+        raise CloudError(replace(error.info, kind=Failure.UNREACHABLE, message=message)) from None
 
 
 def _pattern(method: str, path: Sequence[str]) -> str:

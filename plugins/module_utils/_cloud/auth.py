@@ -73,7 +73,7 @@ class Session(Protocol):
         """The request with its proof of identity. May log in."""
 
     def renew(self, refused: HttpRequest) -> bool:
-        """After an answer that calls the login of this request expired: is there a newer one to try?"""
+        """After an answer that refuses the login of this request: is there another proof to try?"""
 
     def worked(self) -> None:
         """An answer showed that the login is good."""
@@ -98,8 +98,14 @@ class TokenSession:
 
 
 class KeySession:
+    """Signs. A signature may be refused in passing (it came late, a gateway stumbled), which a new one mends; keys that
+    have not worked yet are taken for wrong the second time.
+    """
+
     def __init__(self, login: KeyLogin) -> None:
         self._login = login
+        self._worked = False
+        self._signed_anew = False
 
     def prepare(self, request: HttpRequest, *, now: float) -> HttpRequest:
         headers = sign(
@@ -115,10 +121,11 @@ class KeySession:
         return replace(request, headers=headers)
 
     def renew(self, refused: HttpRequest) -> bool:
-        return False
+        first, self._signed_anew = not self._signed_anew, True
+        return first or self._worked
 
     def worked(self) -> None:
-        """Nothing to learn: keys do not expire by use."""
+        self._worked = True
 
 
 class PasswordSession:

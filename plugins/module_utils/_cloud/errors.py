@@ -307,7 +307,9 @@ def _meaning(status: int, code: str, text: str, *, write: bool) -> Meaning:
         # Native Nova and Cinder errors carry a status as their code, which may be the truer one:
         # "doesn't match Context's project_id" is code 401 inside HTTP 400. Not so "overLimit", 413 inside HTTP 429.
         inner = int(code) if code.isascii() and code.isdigit() and len(code) == 3 else status
-        refined = (write and status < 300 and inner >= 400) or (400 <= status < 500 and 400 <= inner < 500 and status != 429)
+        if write and status < 300 and inner >= 400:
+            return _status_meaning(inner)
+        refined = 400 <= status < 500 and 400 <= inner < 500 and status != 429
         return _status_meaning(inner) if refined else by_status
     if code.lower() == "ecs.1000" and "itemnotfound" in text.lower():
         return STATUSES[404]  # Ecs.1000 passes on what Nova said

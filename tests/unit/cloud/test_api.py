@@ -210,6 +210,37 @@ def test_throttled_for_too_long_is_left_to_the_caller() -> None:
     assert clock.slept == []
 
 
+def test_patience_counts_the_time_that_the_calls_take_as_well() -> None:
+    """Only the pauses counted: eight calls that nobody answered took eight minutes more."""
+
+    def silent(_request: transport.HttpRequest) -> transport.HttpResponse:
+        clock.seconds += 70
+        raise transport.AnswerLost("no whole answer within 60 seconds")
+
+    clock = FakeClock()
+    script = Script(silent, forever=True)
+    assert failure(get, make_api(script, clock=clock, random=lambda: 0.0)).info.kind is Failure.LOST
+    assert len(script.requests) == 5
+    clock.seconds = 0.0
+    api = make_api(script, clock=clock)
+    api.patience_seconds = 10
+    failure(get, api)
+    assert len(script.requests) == 6
+
+
+def test_patience_is_not_used_up_by_the_rate_limit() -> None:
+    """Others may stand before it for longer than a call may be tried again."""
+    clock = FakeClock()
+    script = Script(*[reply({})] * 30, reply(None, 503), reply({"ok": 1}))
+    api = make_api(script, clock=clock, random=lambda: 0.0)
+    for _unused in range(30):
+        api.take_turn(("hss", "A"))
+        api.get("hss", PATH, what="looking", name="B")
+    clock.seconds = 0.0
+    assert api.get("hss", PATH, what="looking", name="A").json == {"ok": 1}
+    assert clock.seconds > 300
+
+
 def test_throttled_for_ever_ends() -> None:
     clock = FakeClock()
     error = failure(get, make_api(Script(reply(None, 429), forever=True), clock=clock))
@@ -369,14 +400,84 @@ def test_only_one_thread_renews() -> None:
 
 
 @pytest.mark.parametrize("expired", EXPIRED)
-@pytest.mark.parametrize("login", [auth.TokenLogin(TOKEN), KEYS], ids=["token", "keys"])
-def test_what_cannot_be_renewed_is_not_repeated(expired: scripted.Reply, login: auth.Login) -> None:
+def test_what_cannot_be_renewed_is_not_repeated(expired: scripted.Reply) -> None:
     script = Script(expired)
-    error = failure(post, make_api(script, login=login))
+    error = failure(post, make_api(script, login=auth.TokenLogin(TOKEN)))
     assert error.info.kind is Failure.DENIED
     assert len(script.requests) == 1
-    if isinstance(login, auth.TokenLogin):
-        assert "new token" in error.info.remedy
+    assert "new token" in error.info.remedy
+
+
+@pytest.mark.parametrize("expired", EXPIRED)
+@pytest.mark.parametrize("call", [get, post])
+def test_a_signature_that_was_refused_is_made_anew_once(expired: scripted.Reply, call: Any) -> None:
+    """One refused signature (too old when it came) ended the call, though it proves that nothing was accepted."""
+
+    def late(_request: transport.HttpRequest) -> transport.HttpResponse:
+        clock.seconds += 1000
+        assert isinstance(expired, transport.HttpResponse)
+        return expired
+
+    clock = FakeClock()
+    script = Script(late, reply({"ok": 1}))
+    assert call(make_api(script, login=KEYS, clock=clock)).json == {"ok": 1}
+    dates = [request.headers["X-Sdk-Date"] for request in script.requests]
+    assert dates == ["20260102T030405Z", "20260102T032045Z"]
+    assert script.requests[0].body == script.requests[1].body
+
+
+def test_keys_that_never_work_are_tried_twice_and_later_once() -> None:
+    script = Script(reply(None, 401), forever=True)
+    api = make_api(script, login=KEYS)
+    assert failure(post, api).info.kind is Failure.DENIED
+    assert len(script.requests) == 2
+    failure(get, api)
+    assert len(script.requests) == 3
+
+
+def test_keys_that_have_worked_may_be_refused_in_passing_again_and_again() -> None:
+    refused, good = reply(None, 401), reply({})
+    api = make_api(Script(*[refused, good] * 3), login=KEYS)
+    for _unused in range(3):
+        get(api)
+
+
+# --- a login that fails while something is to be changed ---
+
+
+@pytest.mark.parametrize(
+    ("stumbles", "kind"),
+    [
+        ([reply(None, 503)] * 3, Failure.UNREACHABLE),
+        ([transport.AnswerLost("cut")] * 3, Failure.UNREACHABLE),
+        ([transport.NotSent("no connection")] * 4, Failure.UNREACHABLE),
+        ([reply({}, 201)], Failure.UNREACHABLE),
+        ([reply(raw=b"<html>", status=200)] * 3, Failure.UNREACHABLE),
+        ([reply(None, 429, headers={"Retry-After": "900"})], Failure.BUSY),
+        ([reply(None, 403)], Failure.DENIED),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False], ids=["first login", "renewal"])
+def test_a_login_that_fails_leaves_no_doubt_about_a_write(stumbles: list[Any], kind: Failure, first: bool) -> None:
+    """The write had not been sent, or was refused with 401. It counted as one that may have been carried out."""
+    before = [] if first else [token_reply(), reply({"error_code": "APIGW.0307", "error_msg": "old"}, 401)]
+    script = Script(*before, *stumbles)
+    info = failure(post, make_api(script, login=LOGIN)).info
+    assert info.kind is kind
+    assert "logging in as rescuer" in info.message
+    assert "may have been carried out" not in info.remedy
+    assert script.left == 0
+    if kind is Failure.UNREACHABLE:
+        assert info.message.startswith("changing a1: not done: ")
+
+
+@pytest.mark.parametrize("odd", [reply(None, 503), reply(raw=b"<html>")])
+def test_a_project_that_cannot_be_looked_up_leaves_no_doubt_either(odd: scripted.Reply) -> None:
+    script = Script(odd, forever=True)
+    info = failure(post, make_api(script, project_id="")).info
+    assert info.kind is Failure.UNREACHABLE
+    assert "looking up project eu-de" in info.message
+    assert all(request.method == "GET" for request in script.requests)
 
 
 @pytest.mark.parametrize(
@@ -421,19 +522,20 @@ def test_an_incomplete_login_is_told_before_any_call(login: auth.Login) -> None:
 def test_a_wrong_clock_is_told_with_both_times() -> None:
     headers = {"Date": "Fri, 02 Jan 2026 04:04:05 GMT"}
     script = Script(
-        reply({"error_code": "APIGW.0301", "error_msg": "verify aksk signature fail"}, 401, headers=headers)
+        reply({"error_code": "APIGW.0301", "error_msg": "verify aksk signature fail"}, 401, headers=headers),
+        forever=True,
     )
     error = failure(get, make_api(script, login=KEYS))
     assert "2026-01-02T03:04:05Z" in str(error)
     assert "2026-01-02T04:04:05Z" in str(error)
     assert error.info.kind is Failure.DENIED
-    assert len(script.requests) == 1
+    assert len(script.requests) == 2
 
 
 def test_times_that_the_gateway_names_are_not_told_twice() -> None:
     text = "signature expired, signature time:20260102T030405Z,server time:20260102T040405Z"
     headers = {"Date": "Fri, 02 Jan 2026 04:04:05 GMT"}
-    script = Script(reply({"error_code": "APIGW.0301", "error_msg": text}, 401, headers=headers))
+    script = Script(reply({"error_code": "APIGW.0301", "error_msg": text}, 401, headers=headers), forever=True)
     assert "time here" not in str(failure(get, make_api(script, login=KEYS)))
 
 
