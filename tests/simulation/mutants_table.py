@@ -542,4 +542,25 @@ TABLE: tuple[Mutant, ...] = (
         "            spent_seconds += 0 * began",
         "tests/unit/cloud/test_api.py",
     ),
+    Mutant(
+        "the reason of a failed job is shown as it came",
+        f"{CLOUD}/api.py",
+        "return self._redactor.text(text(value))",
+        "return text(value)",
+        "tests/unit/cloud/test_services.py",
+    ),
+    Mutant(
+        "a count that passes over the filter proves a gap",
+        f"{CLOUD}/paging.py",
+        "(filtered and there < total)",
+        "False",
+        "tests/unit/cloud/test_services.py",
+    ),
+    Mutant(
+        "a backup of HSS in capitals is another one",
+        f"{CLOUD}/hss.py",
+        "    if found.id.lower() != backup_id.lower():",
+        "    if found.id != backup_id:",
+        "tests/unit/cloud/test_services.py",
+    ),
 )

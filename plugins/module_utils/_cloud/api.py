@@ -50,6 +50,7 @@ from .errors import (
     says_nothing,
     token_refused,
 )
+from .fields import text
 from .pacing import ApiKey, Turns
 from .signing import query_text
 from .transport import AnswerLost, Headers, Http, HttpRequest, HttpResponse, NotSent
@@ -186,6 +187,10 @@ class Api:
     @property
     def redactor(self) -> Redactor:
         return self._redactor
+
+    def words(self, value: object) -> str:
+        """A text of an answer that people will read. A service that failed may quote the request, as its errors do."""
+        return self._redactor.text(text(value))
 
     def project_id(self) -> str:
         """The project's id, looked up once if only its name is known."""

@@ -107,7 +107,7 @@ def _all(
             return known.pop() if known else _page(api, what, query)
         return _page(api, what, {**query, "marker": text(seen[-1].get("id"))})
 
-    return collect(fetch, what=what, wanted=wanted)
+    return collect(fetch, what=what, wanted=wanted, filtered=bool(query))
 
 
 def _disk(document: Mapping[str, Any], *, what: str) -> Disk:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .._restore import times
@@ -60,9 +61,9 @@ def backup(api: Api, backup_id: str) -> Backup:
         name="ShowBackupInfoByBackupId",
     )
     found = _detail(answer.json, what=what)
-    if found.id != backup_id:
+    if found.id.lower() != backup_id.lower():
         raise nonsense(what, f"the answer is about backup {found.id}")
-    return found
+    return replace(found, id=backup_id)
 
 
 def backups(api: Api, host_id: str, *, status: str = "") -> list[Backup]:
@@ -80,7 +81,8 @@ def backups(api: Api, host_id: str, *, status: str = "") -> list[Backup]:
         )
         return Page(listed(answer.json, "data_list", what=what, total="total_num"), whole(answer.json.get("total_num")))
 
-    return [_listed(item, host_id, what=what) for item in collect(fetch, what=what, key="backup_id").values()]
+    every = collect(fetch, what=what, key="backup_id", filtered=bool(status)).values()
+    return [_listed(item, host_id, what=what) for item in every]
 
 
 def log(api: Api) -> list[LogRecord]:
@@ -118,7 +120,7 @@ def _log_pages(api: Api, what: str) -> list[list[LogRecord]] | None:
             what=what,
             name="ListOperationLogs",
         )
-        page = [_record(item) for item in listed(answer.json, "data_list", what=what, total="total_num")]
+        page = [_record(api, item) for item in listed(answer.json, "data_list", what=what, total="total_num")]
         before, total = total, whole(answer.json.get("total_num"))
         if (pages and total != before) or (not page and length < (total or 0)):
             return None
@@ -185,7 +187,7 @@ def _listed(document: Mapping[str, Any], host_id: str, *, what: str) -> Backup:
     )
 
 
-def _record(document: Mapping[str, Any]) -> LogRecord:
+def _record(api: Api, document: Mapping[str, Any]) -> LogRecord:
     error = mapping(document.get("error_info"))
     return LogRecord(
         host_id=text(document.get("host_id")),
@@ -195,6 +197,6 @@ def _record(document: Mapping[str, Any]) -> LogRecord:
         ended_at=text(document.get("ended_at")),
         host_name=text(document.get("host_name")),
         progress_percent=whole(document.get("process")),
-        error_code=text(error.get("code")),
-        error_message=text(error.get("message")),
+        error_code=api.words(error.get("code")),
+        error_message=api.words(error.get("message")),
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .._restore import times
@@ -39,7 +40,8 @@ def read(api: Api, service: str, job_id: str, *, ends: Collection[str] = ()) -> 
             raise
         reason = error.info.message.removeprefix(f"{what}: ")
         return Job(id=job_id, state=JobState.FAILED, error_code=error.info.code, fail_reason=reason)
-    return parse(answer.json, job_id, what=what)
+    job = parse(answer.json, job_id, what=what)
+    return replace(job, error_code=api.words(job.error_code), fail_reason=api.words(job.fail_reason))
 
 
 def parse(document: Mapping[str, Any], job_id: str, *, what: str) -> Job:

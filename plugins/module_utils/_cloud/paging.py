@@ -27,15 +27,21 @@ class Page:
 
 
 def collect(
-    fetch: Callable[[list[dict[str, Any]], int], Page], *, what: str, wanted: Iterable[str] = (), key: str = "id"
+    fetch: Callable[[list[dict[str, Any]], int], Page],
+    *,
+    what: str,
+    wanted: Iterable[str] = (),
+    key: str = "id",
+    filtered: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """All items by id. `fetch` gets what is there so far and the number of the page (from 0).
 
     A service may give fewer items a page than asked for, so a short page is no end: only the total, an empty page, or
-    one that brings nothing new (a service that does not page) is. With `wanted`, it also ends when all are found.
+    one that brings nothing new (a service that does not page) is. With `wanted`, it also ends when all are found. The
+    total of a `filtered` list may be that without the filter: it may tell that all is there, but not that more is.
     """
     names = frozenset(wanted)
-    return at_rest(lambda: _read(fetch, what, names, key), what=what)
+    return at_rest(lambda: _read(fetch, what, names, key, filtered), what=what)
 
 
 def at_rest(read: Callable[[], T | None], *, what: str) -> T:
@@ -52,7 +58,7 @@ def at_rest(read: Callable[[], T | None], *, what: str) -> T:
 
 
 def _read(
-    fetch: Callable[[list[dict[str, Any]], int], Page], what: str, wanted: frozenset[str], key: str
+    fetch: Callable[[list[dict[str, Any]], int], Page], what: str, wanted: frozenset[str], key: str, filtered: bool
 ) -> dict[str, dict[str, Any]] | None:
     """None if the list changed between two pages."""
     found: dict[str, dict[str, Any]] = {}
@@ -67,18 +73,20 @@ def _read(
         if wanted and wanted <= found.keys():
             return found
         moved = None not in (total, page.total) and page.total != total
-        again = len(new) < len(shown) and (bool(new) or page.total is not None)
+        total = page.total
+        there = len(seen) + len(page.items)
+        length = None if total is None or (filtered and there < total) else total
+        again = len(new) < len(shown) and (bool(new) or length is not None)
         if number and (moved or again):
             return None
-        total = page.total
         seen += page.items
-        if not page.items and total is not None and len(seen) < total:
+        if not page.items and length is not None and there < length:
             raise fail(
                 Failure.BUSY,
-                f"{what}: the list ends after {len(seen)} of {total}",
+                f"{what}: the list ends after {there} of {length}",
                 remedy="Try again; what is missing in a list must not be taken for gone.",
             )
-        if not new or (total is not None and len(seen) >= total):
+        if not new or (length is not None and there >= length):
             return found
     raise fail(
         Failure.NONSENSE, f"{what}: the list has no end", remedy="Report this with the number of your resources."

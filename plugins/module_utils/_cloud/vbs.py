@@ -53,7 +53,7 @@ def job(api: Api, job_id: str) -> Job:
 def backup(api: Api, backup_id: str) -> Backup:
     what = f"looking at backup {backup_id}"
     answer = api.get("vbs", ("v3", PROJECT, "backups", backup_id), what=what, name="ShowBackup")
-    found = _backup(mapping(answer.json.get("backup")), what=what)
+    found = _backup(api, mapping(answer.json.get("backup")), what=what)
     if found.id.lower() != backup_id.lower():
         raise nonsense(what, f"the answer is about backup {found.id}")
     return replace(found, id=backup_id)
@@ -67,7 +67,7 @@ def backups(api: Api, *, volume_ids: Iterable[str] = ()) -> list[Backup]:
     found: dict[str, Backup] = {}
     for query in filters or [{}]:
         for document in _all(api, query).values():
-            one = _listed(document)
+            one = _listed(api, document)
             if not named or one.volume_id in named:
                 found[one.id] = one
     return list(found.values())
@@ -75,7 +75,7 @@ def backups(api: Api, *, volume_ids: Iterable[str] = ()) -> list[Backup]:
 
 def backups_in(api: Api, status: str) -> list[Backup]:
     """All backups of the project that are in one state, or may be."""
-    every = map(_listed, _all(api, {"status": status}).values())
+    every = (_listed(api, document) for document in _all(api, {"status": status}).values())
     return [one for one in every if one.status in (status, UNKNOWN)]
 
 
@@ -94,15 +94,16 @@ def _all(api: Api, query: Mapping[str, object]) -> dict[str, dict[str, Any]]:
         )
         return Page(listed(answer.json, "backups", what=what), whole(answer.json.get("count")))
 
-    return collect(fetch, what=what)
+    return collect(fetch, what=what, filtered=bool(query))
 
 
-def _listed(document: Mapping[str, Any]) -> Backup:
+def _listed(api: Api, document: Mapping[str, Any]) -> Backup:
     """An entry of the list. One without a status stays in it, for it may be the newest of its disk."""
-    return _backup({**document, "status": text(document.get("status")).strip() or UNKNOWN}, what="listing backups")
+    known = {**document, "status": text(document.get("status")).strip() or UNKNOWN}
+    return _backup(api, known, what="listing backups")
 
 
-def _backup(document: Mapping[str, Any], *, what: str) -> Backup:
+def _backup(api: Api, document: Mapping[str, Any], *, what: str) -> Backup:
     return Backup(
         service="vbs",
         id=needed(document, "id", what=what),
@@ -113,5 +114,5 @@ def _backup(document: Mapping[str, Any], *, what: str) -> Backup:
         created_at=times.from_cloud(document.get("created_at")),
         project_id=next((found for name in _PROJECT_FIELDS if (found := text(document.get(name)))), ""),
         availability_zone=text(document.get("availability_zone")),
-        fail_reason=text(document.get("fail_reason")),
+        fail_reason=api.words(document.get("fail_reason")),
     )

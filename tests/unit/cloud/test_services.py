@@ -35,7 +35,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model im
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import PROJECT, Script, make_api, reply
+from scripted import PROJECT, TOKEN, Script, make_api, reply
 
 DISK = "c96e4a94-927a-425c-8795-63f9964cfebd"
 BACKUP = "9ae0e7a1-0d1f-4a5f-b2b5-5d9a3f5d2c11"
@@ -64,6 +64,15 @@ VBS_BACKUP: dict[str, Any] = {
     "id": BACKUP, "name": None, "volume_id": DISK, "status": "available", "size": 40,
     "created_at": "2026-01-02T03:04:05.000000", "availability_zone": None, "fail_reason": None,
     "os-backup-project-attr:project_id": PROJECT, "links": [{"href": "http://192.0.2.1:8776/v2/x", "rel": "self"}],
+}  # fmt: skip
+HSS_DETAIL: dict[str, Any] = {
+    "id": BACKUP, "name": "hss_1", "status": "available", "created_at": 1_767_323_045_000, "resource_size": 80,
+    "resource_id": SERVER, "resource_name": "web-1", "resource_type": "OS::Nova::Server",
+    "children": [
+        {"id": "child-1", "name": "hss_1_vol", "status": "available", "resource_size": 40, "resource_id": DISK,
+         "resource_type": "OS::Cinder::Volume", "resource_name": "web-1-disk"},
+        "noise", {"id": None},
+    ],
 }  # fmt: skip
 
 
@@ -116,13 +125,15 @@ def test_a_disk_that_makes_no_sense(change: dict[str, Any]) -> None:
         (evs.disk, "volume", EVS_DISK),
         (ecs.server, "server", ECS_SERVER),
         (vbs.backup, "backup", VBS_BACKUP),
+        (hss.backup, "", {**HSS_DETAIL, "id": BACKUP}),
     ],
 )
 def test_an_id_in_capitals_is_the_same_id(look: Callable[..., Any], name: str, document: dict[str, Any]) -> None:
     """The cloud finds it and answers in small letters, which was taken for an answer about another thing."""
     big = document["id"].upper()
-    assert look(make_api(Script(reply({name: document}))), big).id == big
-    assert look(make_api(Script(reply({name: {**document, "id": big}}))), document["id"]).id == document["id"]
+    shaped: Callable[[Any], Any] = lambda inner: {name: inner} if name else inner  # noqa: E731
+    assert look(make_api(Script(reply(shaped(document)))), big).id == big
+    assert look(make_api(Script(reply(shaped({**document, "id": big})))), document["id"]).id == document["id"]
 
 
 class Disks:
@@ -173,6 +184,31 @@ def test_disks_by_ids_use_the_documented_text() -> None:
 def test_disks_of_a_service_with_small_pages(page: int, count: bool) -> None:
     ids = [f"disk-{index}" for index in range(50)]
     assert list(evs.disks(make_api(Script(Disks(50, page=page, count=count), forever=True)), ids)) == ids
+
+
+@pytest.mark.parametrize("pages", [True, False], ids=["pages", "one page only"])
+def test_a_count_that_passes_over_the_filter_makes_no_disk_of_others_missing(pages: bool) -> None:
+    """Of two disks one was gone, of 500 in the project: the list counted as one that broke off, for ever."""
+
+    def listing(request: transport.HttpRequest) -> transport.HttpResponse:
+        more = "marker" in parse_qs(urlsplit(request.url).query)
+        return reply({"count": 500, "volumes": [] if more and pages else [disk_of(1)]})
+
+    script = Script(listing, forever=True)
+    assert list(evs.disks(make_api(script), ["disk-1", "gone"])) == ["disk-1"]
+    assert [disk.id for disk in evs.disks_in(make_api(script), "available")] == ["disk-1"]
+    assert len(script.requests) == 4
+
+
+def test_a_count_that_fits_the_filter_ends_the_list() -> None:
+    script = Script(reply({"count": 1, "volumes": [disk_of(1)]}), forever=True)
+    assert list(evs.disks(make_api(script), ["disk-1", "gone"])) == ["disk-1"]
+    assert len(script.requests) == 1
+
+
+def test_a_list_without_a_filter_that_ends_early_is_busy() -> None:
+    script = _of_servers((500, [1]), (500, []))
+    assert failure(ecs.all_servers, make_api(script)).info.kind is Failure.BUSY
 
 
 def test_one_disk_is_read_alone_and_may_be_missing() -> None:
@@ -541,6 +577,31 @@ def test_a_job_that_cannot_be_read(answer: transport.HttpResponse, kind: Failure
         assert failure(vbs.job, api, JOB).info.kind is kind
 
 
+QUOTED = f"refused: X-Auth-Token: OfSomebodyElse, {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("read", "answer"),
+    [
+        (lambda api: vbs.job(api, JOB), {"status": "FAIL", "error_code": QUOTED, "fail_reason": QUOTED}),
+        (lambda api: ecs.job(api, JOB), {"status": "FAIL", "entities": {"errorcode_message": QUOTED}}),
+        (lambda api: ecs.job(api, JOB), {"status": "FAIL", "sub_jobs": [{"status": "FAIL", "fail_reason": QUOTED}]}),
+        (lambda api: vbs.backup(api, BACKUP), {"backup": {**VBS_BACKUP, "fail_reason": QUOTED}}),
+        (vbs.backups, {"backups": [{**VBS_BACKUP, "fail_reason": QUOTED}], "count": 1}),
+        (
+            hss.log,
+            {"total_num": 1, "data_list": [{"host_id": "h", "error_info": {"code": QUOTED, "message": QUOTED}}]},
+        ),
+    ],
+)
+def test_no_secret_in_what_a_success_tells(read: Callable[[Any], object], answer: dict[str, Any]) -> None:
+    """Why a job failed went into reports as it came, while the same words in an error answer were cleaned."""
+    shown = repr(read(make_api(Script(reply(answer)))))
+    assert "refused: " in shown
+    assert TOKEN not in shown
+    assert "OfSomebodyElse" not in shown
+
+
 # --- VBS ---
 
 
@@ -657,16 +718,6 @@ def test_only_disks_in_the_state_asked_for_are_judged() -> None:
 
 
 # --- HSS ---
-
-HSS_DETAIL: dict[str, Any] = {
-    "id": BACKUP, "name": "hss_1", "status": "available", "created_at": 1_767_323_045_000, "resource_size": 80,
-    "resource_id": SERVER, "resource_name": "web-1", "resource_type": "OS::Nova::Server",
-    "children": [
-        {"id": "child-1", "name": "hss_1_vol", "status": "available", "resource_size": 40, "resource_id": DISK,
-         "resource_type": "OS::Cinder::Volume", "resource_name": "web-1-disk"},
-        "noise", {"id": None},
-    ],
-}  # fmt: skip
 
 
 def test_restore_a_server() -> None:
