@@ -563,4 +563,11 @@ TABLE: tuple[Mutant, ...] = (
         "    if found.id != backup_id:",
         "tests/unit/cloud/test_services.py",
     ),
+    Mutant(
+        "a success beside an error is what is told",
+        f"{CLOUD}/errors.py",
+        "key=lambda pair: bool(pair[0]) and _no_error(pair[0])",
+        "key=lambda _pair: False",
+        "tests/unit/cloud/test_errors.py",
+    ),
 )

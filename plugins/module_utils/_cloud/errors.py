@@ -408,8 +408,9 @@ def _layers(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _said(document: dict[str, Any]) -> _Said:
     layers = _layers(document)
-    # Whole pairs first, then halves, so that an odd answer still tells what it can.
-    found = next((pair for whole in (True, False) for layer in layers if (pair := _pair(layer, whole=whole))), ("", ""))
+    # Whole pairs first, then halves, so that an odd answer still tells what it can; a "success" beside an error last.
+    pairs = [pair for whole in (True, False) for layer in layers if (pair := _pair(layer, whole=whole))]
+    found = min(pairs, key=lambda pair: bool(pair[0]) and _no_error(pair[0]), default=("", ""))
     details = [
         _message(item) for layer in layers for key in ("details", "internalError") for item in _dicts(layer.get(key))
     ]
@@ -498,7 +499,7 @@ def looks_like_no(document: Mapping[str, Any]) -> bool:
     return (
         not _no_error(code)
         or not (code or says_nothing(message))
-        or (status.isdigit() and int(status) >= 400)
+        or re.fullmatch("[45][0-9][0-9]", status) is not None
         or (isinstance(error, (bool, int, float)) and bool(error))
         or any(str(document.get(name)).lower() in _BAD_WORDS for name in ("success", "result", "status", "state"))
     )

@@ -225,6 +225,12 @@ def test_a_success_leaves_the_judgement_to_the_error_in_it(document: object, kin
     assert told(200, document, write=False).kind is REFUSED, "nothing is gone because of an odd answer to a read"
 
 
+@pytest.mark.parametrize("inner", [{"code": "Common.0024", "message": "busy"}, {"error_code": "Common.0024"}])
+def test_a_success_beside_an_error_is_not_what_is_told(inner: dict[str, str]) -> None:
+    info = told(202, {"code": "0", "message": "success", "error": inner})
+    assert (info.kind, info.code) == (BUSY, "Common.0024")
+
+
 # --- codes ---
 
 CODES = [
@@ -369,6 +375,7 @@ ORDERED = [
     ({"result": "Failed"}, UNSURE),
     ({"status": "FAIL"}, UNSURE),
     ({"status": 500}, UNSURE),
+    ({"status": "\u00b2"}, YES),
     ({"error": True}, UNSURE),
     ({}, YES),
     ({"task_id": "t1"}, YES),
