@@ -245,21 +245,23 @@ class ServerUnit:
 
 
 def write_marks(restores: list[Restore], *, claim: bool = False) -> Script[ErrorInfo | None]:
-    """Write the marks of restores that share a holder, all in one call. Return why it failed."""
+    """Write the marks of restores that share a holder, all in one call. Return why it failed: LOST if any of its tries
+    may have arrived."""
     holder = restores[0].holder if restores else None
     if holder is None:
         return None
     command = WriteMarks(holder, tuple((restore.key, restore.mark) for restore in restores), claim)
     patient_until = (yield Now()) + MARK_PATIENCE_SECONDS
     tries = 0
+    lost = False
     while True:
         failure: ErrorInfo | None = yield command
-        if failure is None or failure.kind not in PASSING:
-            return failure
-        if failure.kind is not Failure.BUSY:
-            tries += 1
-        if tries >= MARK_TRIES or (yield Now()) >= patient_until:
-            return failure
+        if failure is None:
+            return None
+        lost = lost or failure.kind is Failure.LOST
+        tries += failure.kind is not Failure.BUSY
+        if failure.kind not in PASSING or tries >= MARK_TRIES or (yield Now()) >= patient_until:
+            return replace(failure, kind=Failure.LOST) if lost else failure
         yield Pause(failure.retry_after_seconds or MARK_PAUSE_SECONDS)
 
 

@@ -143,6 +143,15 @@ def test_what_may_have_been_written_counts_as_said_and_as_unwritten() -> None:
     assert len(cloud.writes) == MARK_TRIES
 
 
+@pytest.mark.parametrize("then", [REFUSED, ErrorInfo(Failure.UNREACHABLE, "no connection")])
+def test_a_no_to_the_second_try_does_not_unsay_the_first_one(then: ErrorInfo) -> None:
+    """The first one may have arrived: its mark was taken back in memory, and the cloud kept it."""
+    cloud, restores = Cloud([LOST, then]), both()
+    failure = cloud.play(announce(restores))
+    assert (failure.kind, failure.message) == (Failure.LOST, then.message)
+    assert [(one.mark.phase, one.unwritten) for one in restores] == [(Phase.SUBMITTING, True)] * 2
+
+
 def test_what_was_not_written_before_stays_to_be_written_when_this_write_is_refused() -> None:
     cloud, restores = Cloud([REFUSED]), [restore(unwritten=True), restore(volume_id=DATA)]
     cloud.play(announce(restores))
