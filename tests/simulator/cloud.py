@@ -18,7 +18,7 @@ from simulator.scenario import Scenario
 from simulator.state import World
 from simulator.throttle import Throttle
 
-MOST_BODY_BYTES = 12 * 1024 * 1024
+MOST_BODY_BYTES = 12 * 1024 * 1024  # the number is [inferred]
 SERVICES = ("iam", "hss", "vbs", "evs", "ecs")
 _ROUTER = Router({"iam": iam.ROUTES, "hss": hss.ROUTES, "vbs": vbs.ROUTES, "evs": evs.ROUTES, "ecs": ecs.ROUTES})
 
@@ -140,7 +140,7 @@ class Cloud:
 
     def _serve(self, service: str, request: Request, found: Route, params: Mapping[str, str]) -> Response:
         if len(request.body) > MOST_BODY_BYTES:
-            # As reported: the gateway answers 413 to a body beyond 12 MB.
+            # API Gateway, error codes: 413 APIGW.0201, the body is too large.
             raise gateway("APIGW.0201", "Request entity too large", status=413)
         identity = self._identify(request, found)
         self._throttle(service, found, identity)

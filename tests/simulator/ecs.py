@@ -193,6 +193,7 @@ def _action_servers(world: World, call: Call, action: Any) -> list[Server]:
         raise Refusal("Ecs.0118", f"{len(entries)} servers in one batch are too many")
     ids = [call.text(entry, "id", longest=128) for entry in entries]
     if len(set(ids)) != len(ids):
+        # No document says what becomes of it [inferred].
         raise call.malformed("a server appears twice")
     return [find(world, server_id) for server_id in ids]
 

@@ -206,6 +206,7 @@ def _mappings(call: Call) -> list[tuple[str, str]]:
     ]
     for side in zip(*pairs, strict=True):
         if len(set(side)) != len(side):
+            # No document says what becomes of it [inferred].
             raise call.malformed("an id appears twice in mappings")
     return pairs
 

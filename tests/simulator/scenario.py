@@ -221,6 +221,8 @@ OUTCOMES: Mapping[str, tuple[str, ...]] = {
 class Timing:
     """Simulated seconds, except ``token_life_wall_seconds``: a token's life is told in its own answer.
 
+    A token lives for a day (IAM API reference); no document says how long the rest takes [inferred].
+
     ``vbs_restore_spread`` is a part from 0 to 1: by so much more or less the restore of a disk takes than that of
     another one of its size, always the same for a disk.
     """
@@ -255,7 +257,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Limits:
-    """``rates`` by service; Huawei documents 5 requests a minute per user and API for HSS only."""
+    """``rates`` by service; Huawei documents 5 requests a minute per user and API for HSS only.
+
+    That wrong passwords lock an account is IAM.0061, after how many is [inferred]. 24 disks are /dev/vda to /dev/vdx
+    (ECS API reference, Attaching a Disk to an ECS). 1,000 servers are the most in one call by the SDK, in one minute
+    by the text of the Open Telekom Cloud. The number of metadata items is Nova's [inferred].
+    """
 
     rates: Mapping[str, Any] = field(default_factory=lambda: {"hss": {"requests": 5, "window_seconds": 60.0}})
     login_failures_before_lock: int = 5
