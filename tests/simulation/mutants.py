@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Break the code on purpose and see that it is noticed.
 
-Two kinds of mutants: each refusal of the simulator taken away (found in its source, so that a new rule is among them
-by itself), which its unit tests must notice; and the named ones of mutants_table.py, which an invariant or a test must
-notice. Every mutant lives in a copy of its own. `make mutants` runs them all, `ONLY=text` those whose name holds it.
+Three kinds of mutants: each refusal, check, violation and note of the simulator taken away (found in its source, so
+that a new one is among them by itself) and the rules of mutants_rules.py, which its source does not mark as such, both
+of which its unit tests must notice; and the named ones of mutants_table.py, which an invariant or a test must notice.
+Every mutant lives in a copy of its own. `make mutants` runs them all, `ONLY=text` those whose name holds it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -28,14 +30,29 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COLLECTION = Path("ansible_collections/hwcloud/recovery")
-RULE_FILES = ("cloud", "ecs", "evs", "hss", "iam", "jobs", "routing", "signing", "throttle", "vbs")
+RULE_FILES = (
+    "cloud",
+    "ecs",
+    "evs",
+    "faults",
+    "hss",
+    "iam",
+    "jobs",
+    "routing",
+    "scenario",
+    "signing",
+    "throttle",
+    "vbs",
+)
 TESTS_OF: dict[str, tuple[str, ...]] = {
+    "cloud": ("iam", "faults", "evs", "cloud"),
     "iam": ("iam", "signing"),
     "jobs": ("evs", "vbs", "ecs"),
     "routing": ("hss", "ecs", "cloud"),
     "throttle": ("cloud",),
 }
 """Where the rules of a file are tested, if not in the test file of the same name alone."""
+_CHECKS = re.compile(r"_?(check|require)\w*|verify|admit|violate|note")
 
 
 @dataclass(frozen=True)
@@ -67,32 +84,52 @@ SEEDS = 1000
 """By then an invariant has to have noticed its mutant."""
 
 
-# -- the refusals of the simulator -------------------------------------------------------------------------------------
+# -- the rules of the simulator ----------------------------------------------------------------------------------------
 
 
-def refusals(folder: Path) -> Iterator[Mutant]:
-    """One mutant for each `if ...: raise` of the simulator's services: the rule is not kept any more."""
+def rules(folder: Path) -> Iterator[Mutant]:
+    """One mutant for each refusal, check, violation and note of the simulator: the rule is not kept any more."""
     for stem in RULE_FILES:
         source = (folder / f"{stem}.py").read_text(encoding="utf-8")
         tests = " ".join(f"tests/unit/simulator/test_{name}.py" for name in TESTS_OF.get(stem, (stem,)))
-        for guard in _guards(ast.parse(source)):
-            old, new = _without(source, guard)
-            name = f"simulator/{stem}: {ast.unparse(guard.test)} (line {guard.lineno})"
-            yield Mutant(name, f"tests/simulator/{stem}.py", old, new, tests)
+        for node, new in _rules(ast.parse(source)):
+            begin, end = _place(source, node)
+            name = f"simulator/{stem}: {ast.unparse(node)[:80]} (line {node.lineno})"
+            # The whole file up to there makes the text unique.
+            yield Mutant(name, f"tests/simulator/{stem}.py", source[:end], source[:begin] + new, tests)
 
 
-def _guards(tree: ast.Module) -> Iterator[ast.If]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and any(isinstance(statement, ast.Raise) for statement in node.body):
-            yield node
+def _rules(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+    """What is taken away, and what stands there instead."""
+    guarded: set[ast.stmt] = set()
+    for node in ast.walk(tree):  # from the outside to the inside: a guard comes before its `raise`
+        if isinstance(node, ast.If):
+            raises = {statement for statement in node.body if isinstance(statement, ast.Raise)}
+            guarded |= raises
+            yield from ((part, "False") for part in _alternatives(node.test) if raises)
+        elif isinstance(node, ast.stmt) and (_is_check(node) or (isinstance(node, ast.Raise) and node not in guarded)):
+            yield node, "pass"
 
 
-def _without(source: str, guard: ast.If) -> tuple[str, str]:
-    """The whole function up to the guard makes the text unique."""
+def _alternatives(test: ast.expr) -> list[ast.expr]:
+    """Each part of an `or` is a rule of its own."""
+    return test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or) else [test]
+
+
+def _is_check(node: ast.stmt) -> bool:
+    """A call for its own sake of something that refuses or takes note."""
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return False
+    called = node.value.func
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return _CHECKS.fullmatch(name) is not None
+
+
+def _place(source: str, node: ast.expr | ast.stmt) -> tuple[int, int]:
+    """Where it begins and ends in the text."""
     lines = source.splitlines(keepends=True)
-    before = "".join(lines[: guard.lineno - 1])
-    line = lines[guard.lineno - 1]
-    return before + line, before + line[: guard.col_offset] + "if False:\n"
+    begin, end = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+    return len("".join(lines[:begin])) + node.col_offset, len("".join(lines[:end])) + (node.end_col_offset or 0)
 
 
 # -- one mutant --------------------------------------------------------------------------------------------------------
@@ -138,6 +175,14 @@ def change(root: Path, mutant: Mutant) -> None:
     path.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
 
 
+def warm_up() -> None:
+    """Importing pytest's plugins takes longer than most tests: once is enough for all that is forked from here."""
+    with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()):
+        Path(place, "test_nothing.py").write_text("def test_nothing() -> None: ...\n", encoding="utf-8")
+        # Nothing of this checkout: what is imported here would be in place of the changed copy.
+        pytest.main(["-q", "-c", os.devnull, "--rootdir", place, "-p", "no:cacheprovider", place])
+
+
 class _Failures:
     """Remembers which tests failed."""
 
@@ -176,10 +221,12 @@ def _played(mutant: Mutant) -> Verdict:
 
 
 def all_mutants() -> list[Mutant]:
+    from simulation.mutants_rules import RULES
     from simulation.mutants_table import TABLE
 
-    named = [replace(mutant, name=f"engine: {mutant.name}") for mutant in TABLE]
-    return [*refusals(CHECKOUT / "tests" / "simulator"), *named]
+    named = [replace(mutant, name=f"rule: {mutant.name}") for mutant in RULES]
+    named += [replace(mutant, name=f"engine: {mutant.name}") for mutant in TABLE]
+    return [*rules(CHECKOUT / "tests" / "simulator"), *named]
 
 
 def controls(mutants: Sequence[Mutant]) -> list[Mutant]:
@@ -191,6 +238,7 @@ def controls(mutants: Sequence[Mutant]) -> list[Mutant]:
 def main(arguments: Sequence[str]) -> int:
     mutants = [mutant for mutant in all_mutants() if all(text in mutant.name for text in arguments)]
     began = time.monotonic()
+    warm_up()
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
         wrong = _tell(pool.imap(run, controls(mutants), chunksize=1), wanted=End.NOT_NOTICED)
         wrong += _tell(pool.imap(run, mutants, chunksize=1), wanted=End.NOTICED)

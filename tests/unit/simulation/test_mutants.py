@@ -11,20 +11,38 @@ from pathlib import Path
 import pytest
 from simulation import mutants
 from simulation.invariants import INVARIANTS
-from simulation.mutants import End, Mutant, Verdict, change, refusals
+from simulation.mutants import End, Mutant, Verdict, change, rules
+from simulation.mutants_rules import RULES
 from simulation.mutants_table import TABLE
 
 SIMULATOR = Path(mutants.CHECKOUT) / "tests" / "simulator"
-REFUSALS = list(refusals(SIMULATOR))
-RULE = """def handler(world, call):
+FOUND = list(rules(SIMULATOR))
+HANDLER = """def handler(world, call):
     if call.wrong:
+        raise call.malformed("no")
+    if call.odd or (call.few and call.old):
         raise call.malformed("no")
     if call.fine:
         return None
+    _check_state(world)
+    if call.late:
+        world.violate("late", "too late")
+    world.carry_out(call)
+    raise call.malformed("unknown")
 """
+WITHOUT = (
+    ("if call.wrong:", "if False:"),
+    ("call.odd or", "False or"),
+    ("(call.few and call.old)", "(False)"),
+    ("_check_state(world)", "pass"),
+    ('world.violate("late", "too late")', "pass"),
+    ('raise call.malformed("unknown")', "pass"),
+)
+NO_RULES = {"__init__", "__main__", "control", "rig", "server"}
+"""Files of the simulator that are not the cloud, but around it."""
 
 
-@pytest.mark.parametrize("mutant", TABLE, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", [*RULES, *TABLE], ids=lambda mutant: mutant.name)
 def test_what_is_to_be_changed_is_there(mutant: Mutant, tmp_path: Path) -> None:
     copy = tmp_path / mutant.file
     copy.parent.mkdir(parents=True)
@@ -38,25 +56,31 @@ def test_every_invariant_has_a_mutant() -> None:
 
 
 def test_names_are_used_once() -> None:
-    names = [mutant.name for mutant in (*REFUSALS, *TABLE)]
+    names = [mutant.name for mutant in (*FOUND, *RULES, *TABLE)]
     assert len(set(names)) == len(names)
 
 
-def test_the_refusals_of_the_simulator_are_found() -> None:
-    assert {Path(mutant.file).stem for mutant in REFUSALS} == set(mutants.RULE_FILES)
-    assert len(REFUSALS) > 90
-    for mutant in REFUSALS:
+def test_every_file_of_the_simulator_has_mutants() -> None:
+    files = {path.stem for path in SIMULATOR.glob("*.py")}
+    assert {Path(mutant.file).stem for mutant in (*FOUND, *RULES)} == files - NO_RULES
+
+
+def test_the_rules_of_the_simulator_are_found() -> None:
+    assert {Path(mutant.file).stem for mutant in FOUND} == set(mutants.RULE_FILES)
+    assert len(FOUND) > 200
+    for mutant in FOUND:
         source = (mutants.CHECKOUT / mutant.file).read_text(encoding="utf-8")
         assert source.count(mutant.old) == 1, mutant.name
         ast.parse(source.replace(mutant.old, mutant.new))
 
 
-def test_a_refusal_is_taken_away(tmp_path: Path) -> None:
+def test_rules_are_taken_away_one_by_one(tmp_path: Path) -> None:
     for stem in mutants.RULE_FILES:
-        (tmp_path / f"{stem}.py").write_text(RULE, encoding="utf-8")
-    found = list(refusals(tmp_path))
-    assert len(found) == len(mutants.RULE_FILES)
-    assert RULE.replace(found[0].old, found[0].new) == RULE.replace("if call.wrong:", "if False:")
+        (tmp_path / f"{stem}.py").write_text(HANDLER, encoding="utf-8")
+    found = list(rules(tmp_path))[: len(WITHOUT)]
+    assert len(list(rules(tmp_path))) == len(WITHOUT) * len(mutants.RULE_FILES)
+    changed = {HANDLER.replace(mutant.old, mutant.new) for mutant in found}
+    assert changed == {HANDLER.replace(old, new) for old, new in WITHOUT}
 
 
 def test_a_text_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_offset_of_the_list_is_a_page() -> None:
     assert names(status="SHUTOFF") == ["web01"]
 
 
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"offset": "-1"}])
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"limit": "+1"}, {"offset": "-1"}])
 def test_bad_paging_is_refused(query: dict[str, str]) -> None:
     assert code(Rig().call("ecs", "GET", "/v1/{p}/cloudservers/detail", query=query)) == (400, "Ecs.0005")
 
@@ -168,6 +168,17 @@ def test_no_second_power_command_meanwhile() -> None:
     assert code(stop(rig)) == (400, "Ecs.0100")
 
 
+def test_a_hard_stop_ends_neither_a_start_nor_a_lock() -> None:
+    rig = stopped()
+    start(rig)
+    assert shown(rig)["OS-EXT-STS:task_state"] == "powering-on"
+    assert code(stop(rig, "HARD")) == (400, "Ecs.0100")
+    rig = Rig(soft_stop={server_id(1): "hangs"})
+    stop(rig)
+    control.act(rig.cloud.world, {"action": "set_server", "server_id": server_id(1), "locked": True})
+    assert code(stop(rig, "HARD")) == (400, "Ecs.0605")
+
+
 def test_a_soft_stop_can_hang_and_a_hard_one_ends_it() -> None:
     rig = Rig(soft_stop={server_id(1): "hangs"})
     soft = stop(rig).json()["job_id"]
@@ -227,7 +238,10 @@ def test_no_start_without_a_system_disk() -> None:
     "body",
     [
         {},
+        {"reboot": {"servers": [{"id": server_id(1)}]}},
+        {"os-stop": {"servers": [{"id": server_id(1)}]}, "dry_run": True},
         {"os-stop": {"servers": []}},
+        {"os-stop": {"servers": 1}},
         {"os-stop": {"servers": [{"id": 1}]}},
         {"os-stop": {"servers": [{"id": server_id(1)}, {"id": server_id(1)}]}},
         {"os-stop": {"type": "GENTLE", "servers": [{"id": server_id(1)}]}},
@@ -324,6 +338,13 @@ def test_the_cloud_may_choose_the_device_itself() -> None:
     assert rig.cloud.world.disks[LOOSE].attachments[server_id(1)].device == "/dev/vdc"
 
 
+def test_a_system_disk_comes_back_at_its_device_whatever_the_cloud_chooses() -> None:
+    rig = stopped(restore_device="next_free")
+    rig.job("ecs", detach(rig, ROOT))
+    rig.job("ecs", attach(rig, ROOT, "/dev/vda"))
+    assert rig.cloud.world.disks[ROOT].attachments[server_id(1)].device == "/dev/vda"
+
+
 def test_sd_becomes_vd() -> None:
     rig = Rig()
     rig.job("ecs", attach(rig, LOOSE, "/dev/sdd"))
@@ -416,6 +437,16 @@ def test_delete_on_termination_after_a_round_trip(how: str, kept: str) -> None:
     rig.job("ecs", attach(rig, "extra", "/dev/vdc"))
     entry = shown(rig)["os-extended-volumes:volumes_attached"][-1]
     assert (entry["id"], entry["delete_on_termination"]) == ("extra", kept)
+
+
+def test_a_shared_disk_keeps_delete_on_termination_of_the_server_it_left() -> None:
+    base = load("small.yml")
+    places = (AttachedTo(server_id(1), "/dev/vdc", delete_on_termination=True), AttachedTo(server_id(2), "/dev/vdc"))
+    disk = DiskSpec(id="shared", name="shared", size=1, multiattach=True, attached=places)
+    rig = Rig(replace(base, disks=(*base.disks, disk)))
+    rig.job("ecs", detach(rig, "shared"))
+    rig.job("ecs", attach(rig, "shared", "/dev/vdc"))
+    assert shown(rig)["os-extended-volumes:volumes_attached"][-1]["delete_on_termination"] == "true"
 
 
 def test_a_disk_on_a_running_server_is_written_to() -> None:

@@ -144,6 +144,15 @@ def test_following_a_redirect_is_a_violation() -> None:
     assert read(elsewhere).headers["Location"].startswith("http://evil.example.com/x")
 
 
+def test_a_hold_lasts_until_the_rules_are_cleared() -> None:
+    rig = rig_with({"action": {"hold": True}}, {"action": {"status": 500}})
+    assert read(rig).drop
+    assert read(rig).status == 500
+    assert rig.cloud.faults.holding
+    rig.cloud.faults.clear()
+    assert not rig.cloud.faults.holding
+
+
 def test_a_fault_is_seen_in_the_log() -> None:
     rig = rig_with({"name": "lost", "action": {"drop": True}})
     read(rig)

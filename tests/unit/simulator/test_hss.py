@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -134,6 +135,13 @@ def test_the_server_must_be_idle(change: dict[str, Any]) -> None:
     assert below(restore(rig)) == "BackupService.2008"
 
 
+def test_a_disk_operation_keeps_the_server_from_being_restored() -> None:
+    rig = Rig()
+    path = f"/v1/{{p}}/cloudservers/{SERVER}/detachvolume/{DATA}"
+    assert rig.call("ecs", "DELETE", path).status == 200
+    assert below(restore(rig)) == "BackupService.2008"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -143,6 +151,7 @@ def test_the_server_must_be_idle(change: dict[str, Any]) -> None:
         {"mappings": None},
         {"mappings": []},
         {"mappings": "all"},
+        {"mappings": 1},
         {"mappings": [{"backup_id": child_id(4)}]},
         {"mappings": [{"volume_id": ROOT}]},
         {"mappings": [{"backup_id": "b" * 129, "volume_id": ROOT}]},
@@ -296,6 +305,14 @@ def test_a_second_restore_after_use_is_noted() -> None:
     assert {note["kind"] for note in rig.cloud.summary()["notes"]} == {"restored_after_use"}
 
 
+def test_a_second_restore_without_use_is_not_noted() -> None:
+    rig = Rig()
+    for _unused in range(2):
+        assert restore(rig, power_on=False).status == 200
+        rig.settle()
+    assert rig.cloud.summary()["notes"] == []
+
+
 # The log
 
 
@@ -309,6 +326,13 @@ def test_a_second_restore_after_use_is_noted() -> None:
 )
 def test_times_in_three_formats(how: str, pattern: str) -> None:
     assert re.fullmatch(pattern, logs(Rig(hss_time_format=how))[0]["started_at"])
+
+
+def test_local_times_are_eight_hours_ahead() -> None:
+    utc, local = (
+        datetime.fromisoformat(logs(Rig(hss_time_format=how))[0]["started_at"]) for how in ("iso", "local_text")
+    )
+    assert local - utc.replace(tzinfo=None) == timedelta(hours=8)
 
 
 def test_filters_of_the_log() -> None:

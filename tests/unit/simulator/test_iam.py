@@ -169,6 +169,9 @@ def test_a_token_can_be_verified() -> None:
     headers = {"X-Subject-Token": rig.token}
     assert rig.call("iam", "GET", "/v3/auth/tokens", headers=headers).json()["token"]["user"]["name"] == "operator"
     assert rig.call("iam", "GET", "/v3/auth/tokens", headers={"X-Subject-Token": "MII"}).status == 404
+    control.act(rig.cloud.world, {"action": "expire_tokens"})
+    rig.login()
+    assert rig.call("iam", "GET", "/v3/auth/tokens", headers=headers).status == 404
 
 
 def test_projects_by_name() -> None:

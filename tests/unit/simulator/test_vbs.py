@@ -215,7 +215,9 @@ def test_a_restore_of_a_disk_that_was_in_use_since_is_noted() -> None:
     control.act(rig.cloud.world, {"action": "write_disk", "volume_id": DISK})
     rig.job("vbs", restore(rig))
     assert [note["kind"] for note in rig.cloud.summary()["notes"]] == ["restored_after_use"]
-    assert rig.cloud.summary()["restores_per_disk"] == {DISK: 3}
+    rig.job("vbs", restore(rig))
+    assert len(rig.cloud.summary()["notes"]) == 1
+    assert rig.cloud.summary()["restores_per_disk"] == {DISK: 4}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,10 @@ def test_job_ids_in_two_ways(how: str, pattern: str) -> None:
 
 def test_errors_in_two_shapes() -> None:
     assert "code" in restore(Rig(), "unknown").json()["error"]
-    assert restore(Rig(vbs_error_shape="flat"), "unknown").json()["code"] == "VolumeBackup.0111"
+    rig = Rig(vbs_error_shape="flat")
+    assert restore(rig, "unknown").json()["code"] == "VolumeBackup.0111"
+    body = {"metadata": {"": "a key is not empty"}}
+    assert "code" in rig.call("evs", "POST", f"/v2/{{p}}/volumes/{DISK}/metadata", body).json()["error"]
 
 
 # Backups
@@ -292,6 +297,11 @@ def test_pages_of_backups() -> None:
     assert code(refused) == (400, "VolumeBackup.0210")
     assert rig.call("vbs", "GET", "/v3/{p}/backups/detail", query={"limit": "0"}).status == 400
     assert rig.call("vbs", "GET", "/v3/{p}/backups/detail", query={"offset": "-1"}).status == 400
+
+
+def test_a_page_may_be_shorter_than_asked() -> None:
+    page = Rig(page_limit_cap=2).get("vbs", "/v3/{p}/backups/detail", limit=4)
+    assert (len(page["backups"]), "backups_links" in page) == (2, True)
 
 
 def test_the_count_needs_its_version() -> None:
