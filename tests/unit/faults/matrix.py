@@ -105,6 +105,9 @@ class Ends:
     says: str = ""
     person: bool = False
     """A person has to decide: the next run of the same playbook does not end well."""
+    again: bool = False
+    """The next run restores the disk once more. It may: nothing proves that the restore was done, and the disk was out
+    of use all the time."""
 
 
 RETRIED = Ends("RETRIED", failed=False, as_found=True)
@@ -234,6 +237,9 @@ HELD = Ends("OFF", "failed")
 """Nothing was submitted, but what was stopped or detached for it could not be brought back either."""
 LATE = Ends("OFF", "timed_out", says="may still run")
 LATE_LONE = replace(LATE, name="UNKNOWN", as_found=True)
+UNPROVEN = replace(OFF, again=True)
+"""Its job was never written down, so only this run knew that it is restored."""
+UNPROVEN_LONE = replace(UNWRITTEN, again=True)
 
 LASTING_FAULTS = {"no": refusal(400), "later": FAULTS["later"]["429"], "gone": refusal(503)} | {
     "done": {"phase": "after", "action": {"drop": True}}
@@ -258,7 +264,7 @@ LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     ("db01", "see it detached", HELD, HELD, HELD, HELD),
     ("db01", "read the owner again", BACK, HELD, BACK, BACK),
     ("db01", "restore the disk", BACK, BACK, DOUBTFUL, RETRIED),
-    ("db01", "mark it accepted", OFF, OFF, OFF, OFF),
+    ("db01", "mark it accepted", UNPROVEN, UNPROVEN, UNPROVEN, OFF),
     ("db01", "see it restoring", LATE, LATE, LATE, LATE),
     ("db01", "job of the restore", RETRIED, LATE, LATE, LATE),
     ("db01", "mark it restored", OFF, OFF, OFF, OFF),
@@ -269,7 +275,7 @@ LASTING: tuple[tuple[str, str, Ends, Ends, Ends, Ends], ...] = (
     ("db01", "mark it finished", UNCLOSED, UNCLOSED, UNCLOSED, UNCLOSED),
     ("archive", "mark it submitting", STOPPED, STOPPED, STOPPED, STOPPED),
     ("archive", "restore the lone disk", BACK, BACK, UNKNOWN, RETRIED),
-    ("archive", "mark it accepted", UNWRITTEN, UNWRITTEN, UNWRITTEN, UNWRITTEN),
+    ("archive", "mark it accepted", UNPROVEN_LONE, UNPROVEN_LONE, UNPROVEN_LONE, UNWRITTEN),
     ("archive", "job of the restore", RETRIED, LATE_LONE, LATE_LONE, LATE_LONE),
     ("archive", "mark it finished", UNWRITTEN, UNWRITTEN, UNWRITTEN, UNWRITTEN),
     ("files01", "parts of the point", BACK, BACK, BACK, BACK),
@@ -329,6 +335,8 @@ _WAIT = (_SUBMIT, _RESTORE_JOB)
 _BAD_PART = {"status": "FAIL", "error_code": "VolumeBackup.0064", "fail_reason": "fsp cinder return backup status"}
 _STUCK = replace(LATE, person=True)
 _FAILED = Ends("OFF", "failed", says="stays off")
+_BELIED = replace(_FAILED, again=True)
+"""It was restored, but its job says no, and that is what counts."""
 _MOVED = replace(RETRIED, as_found=False, says="/dev/vdb instead of /dev/vdd", person=True)
 
 
@@ -354,9 +362,9 @@ ROWS: tuple[Row, ...] = (
     Row("job without a status", "db01", RETRIED, {}, _WAIT, {**_job(""), "times": 3}),
     Row("job is unknown (Common.0011)", "db01", RETRIED, {}, _WAIT,
         {**refusal(400, "common.0011", "failed to query the task"), "times": None}),
-    Row("job succeeds, its part fails", "db01", replace(_FAILED, says="VolumeBackup.0064"), {}, _WAIT,
+    Row("job succeeds, its part fails", "db01", replace(_BELIED, says="VolumeBackup.0064"), {}, _WAIT,
         _job("SUCCESS", sub_jobs=[_BAD_PART])),
-    Row("job succeeds, its part in entities fails", "db01", replace(_FAILED, says="fsp cinder"), {}, _WAIT,
+    Row("job succeeds, its part in entities fails", "db01", replace(_BELIED, says="fsp cinder"), {}, _WAIT,
         _job("SUCCESS", entities={"sub_jobs": [_BAD_PART]})),
     *(Row(f"sub_jobs: {how}", "db01", RETRIED, {"sub_jobs": how})
       for how in ("list", "empty_string", "null", "missing", "entities")),

@@ -17,7 +17,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.errors imp
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run import recovery
 from matrix import Ends, Place
-from simulation.cases import ARCHIVE, DB, FILES, GOOD_DATA, Before, History, disk_id, disks, server_id
+from simulation.cases import ARCHIVE, DB, FILES, GOOD_DATA, Before, History, disk_id, disks, restores, server_id
 from simulation.world import World, scenario_path
 from simulator.cloud import Logged
 
@@ -156,10 +156,13 @@ class Witness:
         self._seen = seen
         self.before = Before(seen)
         self._history = History(seen)
+        self._at_first = restores(seen)
         self.look_again()
 
     def look_again(self) -> None:
         """What a run finds is what it is held against."""
+        self._restores = restores(self._seen)
+        self._notes = len(self._seen.summary()["notes"])
         self._data = self._seen.data()
         self._calls = len(self._seen.cloud.log)
         self._jobs = set(self._seen.cloud.world.jobs)
@@ -167,10 +170,22 @@ class Witness:
     def complaints(self, outcome: Outcome) -> list[str]:
         return [
             *(f"restored again after use: {disk}" for disk in self._history.restored_after_use()),
+            *(f"restored again after use: {note['text']}" for note in self._new_notes("restored_after_use")),
+            *(f"restored {often} times in one run: {disk}" for disk, often in self._since(self._restores) if often > 1),
             *(f"violation: {violation}" for violation in self._seen.summary()["violations"]),
             *(f"secret in the result: {secret[:4]}…" for secret in self._secrets() if secret in outcome.text),
             *(self._of_result(outcome.result) if outcome.result else self._of_stop(outcome)),
         ]
+
+    def restored_again(self) -> set[str]:
+        """Disks that were restored more than once since this witness came."""
+        return {disk for disk, often in self._since(self._at_first) if often > 1}
+
+    def _since(self, before: Mapping[str, int]) -> list[tuple[str, int]]:
+        return [(disk, often - before.get(disk, 0)) for disk, often in restores(self._seen).items()]
+
+    def _new_notes(self, kind: str) -> list[dict[str, Any]]:
+        return [note for note in self._seen.summary()["notes"][self._notes :] if note["kind"] == kind]
 
     def _secrets(self) -> list[str]:
         said = "".join(self._seen.said)
@@ -257,8 +272,8 @@ def mismatches(outcome: Outcome, ends: Ends, target: str) -> list[str]:
     return found
 
 
-def next_run(seen: World, witness: Witness, *, target: str = "") -> list[str]:
-    """The same playbook once more, and all is well: what is wrong then."""
+def next_run(seen: World, witness: Witness, *, target: str = "", twice: str = "") -> list[str]:
+    """The same playbook once more, and all is well: what is wrong then. `twice`: a target that it restores again."""
     seen.pass_time(LEASE_IS_OLD)
     witness.look_again()
     again = recover(seen, target=target)
@@ -266,6 +281,8 @@ def next_run(seen: World, witness: Witness, *, target: str = "") -> list[str]:
     if again.result is None:
         return [*wrong, f"the next run was stopped: {again.text}"]
     wrong += [f"next run: {target['msg']}" for target in again.result["targets"].values() if target["failed"]]
+    if (found := witness.restored_again()) != set(DISKS_OF.get(twice, ())):
+        wrong.append(f"next run: restored once more: {sorted(found) or 'nothing'}")
     wrong += [f"next run: {difference}" for difference in witness.before.differences(seen)]
     restored = [disk for name in again.targets for disk in DISKS_OF[name]]
     return wrong + [

@@ -43,7 +43,7 @@ def test_a_fault_once(place: Place, sort: str, name: str, rule: dict[str, Any]) 
     if sort == "no" and ends.failed:
         assert re.search(CAUSES, outcome.said(place.target))
     if not ends.person:
-        assert next_run(seen, witness) == []
+        assert next_run(seen, witness, twice=place.target if ends.again else "") == []
 
 
 def _lasting() -> Iterator[Any]:
@@ -66,7 +66,7 @@ def test_a_fault_that_lasts(place: Place, sort: str, ends: Ends) -> None:
     assert witness.complaints(outcome) == []
     assert bool(witness.before.differences(seen)) is not ends.as_found
     if not ends.person:
-        assert next_run(seen, witness, target=place.target) == []
+        assert next_run(seen, witness, target=place.target, twice=place.target if ends.again else "") == []
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -84,4 +84,4 @@ def test_a_way_of_the_cloud(row: Row) -> None:
     assert witness.complaints(outcome) == []
     assert bool(witness.before.differences(seen)) is not row.ends.as_found
     if not row.ends.person:
-        assert next_run(seen, witness, target=row.target) == []
+        assert next_run(seen, witness, target=row.target, twice=row.target if row.ends.again else "") == []
