@@ -236,7 +236,12 @@ _POWER = (
         "hard and server.task_state and",
     ),
     _rule("a lock does not keep a hard stop off", "ecs", '"powering-off" and not server.locked:', '"powering-off":'),
-    _rule("a hard stop asks the guest", "ecs", '"ok" if hard else world.outcome(', "world.outcome("),
+    _rule(
+        "a hard stop asks the guest",
+        "ecs",
+        '"ok" if hard or outcome != "ok" else world.outcome(',
+        '"ok" if outcome != "ok" else world.outcome(',
+    ),
     _rule("no guest hangs", "ecs", 'elif how == "hangs":', "elif False:"),
     _rule(
         "a guest that hangs gives up at once",
@@ -302,16 +307,10 @@ _DISKS = (
     _rule("attaching leaves a server free", "ecs", '    server.busy = "attach"\n', ""),
     _rule("detaching leaves a server free", "ecs", '    server.busy = "detach"\n', ""),
     _rule(
-        "a server stays busy after attaching",
+        "a server stays busy after attaching or detaching",
         "ecs",
-        '        server.busy = ""\n        if server.id not in',
-        "        if server.id not in",
-    ),
-    _rule(
-        "a server stays busy after detaching",
-        "ecs",
-        '        server.busy = ""\n        if server.id in',
-        "        if server.id in",
+        '        server.busy = ""\n        if outcome == "ok":',
+        '        if outcome == "ok":',
     ),
     _rule("a disk is free while it is being attached", "ecs", '    world.set_disk_status(disk, "attaching")\n', ""),
     _rule("a disk is in use while it is being detached", "ecs", '    world.set_disk_status(disk, "detaching")\n', ""),

@@ -10,7 +10,7 @@ Detaching an EVS Disk from an ECS, Updating ECS Metadata, Error Codes).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from simulator import jobs
@@ -23,6 +23,16 @@ _METADATA_KEY = re.compile(r"[A-Za-z0-9\-_:.]{1,255}")
 _METADATA_VM_STATES = ("active", "stopped", "paused", "suspended")
 _DATA_LETTERS = "bcdefghijklmnopqrstuvwx"  # VBD data disks: /dev/vdb to /dev/vdx only
 _ATTACH_STATES = ("ACTIVE", "SHUTOFF")
+# Error Codes: "some error codes are displayed in the returned messages for task viewing requests". Those of a failed
+# start and of a failed attach have a code of their own; that of the other two is [inferred].
+_JOB_FAILURES = {
+    "stop": ("Ecs.0000", "Request error."),
+    "detach": ("Ecs.0000", "Request error."),
+    "attach": ("Ecs.0205", "Failed to attach the data disk."),
+    "start": ("Ecs.0226", "Failed to start the ECS."),
+}
+# Querying Job Execution Status names INIT, RUNNING, SUCCESS and FAIL.
+_UNKNOWN_STATUS = "SUSPENDED"
 
 
 def find(world: World, server_id: str) -> Server:
@@ -254,6 +264,16 @@ def _end_sub(world: World, parent: Job, sub: Job, *, code: str | None = None, re
         world.end_job(parent)
 
 
+def _end_undone(world: World, parent: Job, sub: Job, server: Server, *, kind: str, outcome: str) -> None:
+    """The job did not do it: the server is as it was [inferred]."""
+    server.task_state = None
+    if outcome == "unknown":
+        parent.status = sub.status = _UNKNOWN_STATUS
+        return
+    code, reason = _JOB_FAILURES[kind]
+    _end_sub(world, parent, sub, code=code, reason=reason)
+
+
 def _stop_one(world: World, server: Server, parent: Job, *, hard: bool) -> None:
     sub = _sub_job(world, parent, "stopServer", server)
     if server.status != "ACTIVE":
@@ -262,11 +282,16 @@ def _stop_one(world: World, server: Server, parent: Job, *, hard: bool) -> None:
     server.task_state = "powering-off"
     server.power_ticket += 1
     ticket = server.power_ticket
-    how = "ok" if hard else world.outcome("soft_stop", server.id)
+    outcome = world.outcome("ecs_job_outcome", "stop")
+    if outcome == "stuck":
+        return
+    how = "ok" if hard or outcome != "ok" else world.outcome("soft_stop", server.id)
 
     def finish() -> None:
         if server.power_ticket != ticket:
             _end_sub(world, parent, sub, code="Ecs.0100", reason="overtaken by a hard stop")
+        elif outcome != "ok":
+            _end_undone(world, parent, sub, server, kind="stop", outcome=outcome)
         elif how == "hangs":
             server.task_state = None
             _end_sub(world, parent, sub, code="Ecs.0100", reason="the guest did not shut down")
@@ -305,13 +330,18 @@ def _start_one(world: World, server: Server, parent: Job) -> None:
     server.task_state = "powering-on"
     server.power_ticket += 1
     ticket = server.power_ticket
+    outcome = world.outcome("ecs_job_outcome", "start")
+    if outcome == "stuck":
+        return
 
     def finish() -> None:
         if server.power_ticket != ticket:
             _end_sub(world, parent, sub, code="Ecs.0100", reason="overtaken by another command")
-            return
-        world.set_power(server, "ACTIVE")
-        _end_sub(world, parent, sub)
+        elif outcome != "ok":
+            _end_undone(world, parent, sub, server, kind="start", outcome=outcome)
+        else:
+            world.set_power(server, "ACTIVE")
+            _end_sub(world, parent, sub)
 
     world.after(world.timing.start, finish)
 
@@ -405,15 +435,34 @@ def _begin_attach(world: World, server: Server, disk: Disk, device: str) -> Job:
     world.set_disk_status(disk, "attaching")
     keep = world.behaviours.delete_on_termination_after_attach == "keep"
 
-    def finish() -> None:
-        server.busy = ""
+    def link() -> None:
         if server.id not in disk.attachments:
             world.link(disk, server, device, disk.delete_on_termination and keep)
-        world.show(disk, at_once=False)
-        world.end_job(job)
 
-    world.after(world.timing.attach, finish)
+    _move_later(world, job, server, disk, kind="attach", move=link)
     return job
+
+
+def _move_later(world: World, job: Job, server: Server, disk: Disk, *, kind: str, move: Callable[[], None]) -> None:
+    """A disk comes or goes, unless the job shall not do it: then it is where it was [inferred]."""
+    outcome = world.outcome("ecs_job_outcome", kind)
+    if outcome == "stuck":
+        return
+
+    def finish() -> None:
+        server.busy = ""
+        if outcome == "ok":
+            move()
+        else:
+            world.set_idle(disk)
+        world.show(disk, at_once=False)
+        if outcome == "unknown":
+            job.status = _UNKNOWN_STATUS
+            return
+        code, reason = _JOB_FAILURES[kind] if outcome == "fail" else (None, None)
+        world.end_job(job, error_code=code, fail_reason=reason)
+
+    world.after(getattr(world.timing, kind), finish)
 
 
 # Detach
@@ -445,14 +494,11 @@ def _begin_detach(world: World, server: Server, disk: Disk) -> Job:
     server.busy = "detach"
     world.set_disk_status(disk, "detaching")
 
-    def finish() -> None:
-        server.busy = ""
+    def unlink() -> None:
         if server.id in disk.attachments:
             world.unlink(disk, server)
-        world.show(disk, at_once=False)
-        world.end_job(job)
 
-    world.after(world.timing.detach, finish)
+    _move_later(world, job, server, disk, kind="detach", move=unlink)
     return job
 
 

@@ -189,6 +189,7 @@ class Behaviours:
     restore_outcome: Mapping[str, Any] = field(default_factory=dict)
     hss_outcome: Mapping[str, Any] = field(default_factory=dict)
     soft_stop: Mapping[str, Any] = field(default_factory=dict)
+    ecs_job_outcome: Mapping[str, Any] = field(default_factory=dict)
 
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -214,7 +215,10 @@ OUTCOMES: Mapping[str, tuple[str, ...]] = {
     "restore_outcome": ("ok", "fail_available", "fail_error_restoring", "stuck", "slow"),
     "hss_outcome": ("ok", "failed", "skipped", "timeout", "no_record", "stuck", "vanish"),
     "soft_stop": ("ok", "hangs", "falls_back"),
+    "ecs_job_outcome": ("ok", "fail", "stuck", "unknown"),
 }
+ECS_JOBS = ("stop", "detach", "attach", "start")
+"""The keys of ``ecs_job_outcome``."""
 
 
 @dataclass(frozen=True)
@@ -372,6 +376,8 @@ def _check_choices(behaviours: Behaviours) -> None:
         for key, value in getattr(behaviours, name).items():
             for outcome in value if isinstance(value, list) else [value]:
                 _require(outcome in choices, f"behaviours.{name}.{key}: {outcome!r} is none of {', '.join(choices)}")
+    for key in behaviours.ecs_job_outcome:
+        _require(key in ECS_JOBS, f"behaviours.ecs_job_outcome: {key!r} is none of {', '.join(ECS_JOBS)}")
 
 
 def _check_numbers(scenario: Scenario) -> None:

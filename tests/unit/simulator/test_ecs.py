@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -503,3 +504,61 @@ def test_a_job_is_known_at_its_own_host_only() -> None:
     job_id = stop(rig).json()["job_id"]
     assert code(rig.call("vbs", "GET", f"/v1/{{p}}/jobs/{job_id}")) == (400, "common.0011")
     assert code(rig.call("ecs", "GET", "/v1/{p}/jobs/unknown")) == (400, "Common.0011")
+
+
+# Jobs that do not do what they should
+
+ORDERS: dict[str, Callable[[Rig], Response]] = {
+    "stop": stop,
+    "start": start,
+    "detach": lambda rig: detach(rig, DATA),
+    "attach": lambda rig: attach(rig, LOOSE, "/dev/vdc"),
+}
+BETWEEN = {"stop": "powering-off", "start": "powering-on", "detach": "detaching", "attach": "attaching"}
+
+
+def _told(kind: str, outcome: Any) -> Rig:
+    behaviours = {"ecs_job_outcome": {kind: outcome}}
+    return stopped(**behaviours) if kind == "start" else Rig(**behaviours)
+
+
+def _states(rig: Rig) -> tuple[Any, ...]:
+    disks = (rig.get("evs", f"/v2/{{p}}/volumes/{disk}")["volume"]["status"] for disk in (DATA, LOOSE))
+    return shown(rig)["status"], shown(rig)["OS-EXT-STS:task_state"], *disks
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("fail", "FAIL"), ("unknown", "SUSPENDED")])
+@pytest.mark.parametrize("kind", ORDERS)
+def test_a_job_that_does_nothing_and_the_next_one(kind: str, outcome: str, status: str) -> None:
+    rig = _told(kind, [outcome])
+    before = _states(rig)
+    assert rig.job("ecs", ORDERS[kind](rig))["status"] == status
+    assert _states(rig) == before
+    assert rig.job("ecs", ORDERS[kind](rig))["status"] == "SUCCESS"
+    assert _states(rig) != before
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"), [("stop", "Ecs.0000"), ("start", "Ecs.0226"), ("detach", "Ecs.0000"), ("attach", "Ecs.0205")]
+)
+def test_a_failed_job_says_why(kind: str, wanted: str) -> None:
+    rig = _told(kind, "fail")
+    job = rig.job("ecs", ORDERS[kind](rig))
+    told = job["entities"].get("sub_jobs", [job])[0]
+    assert (told["error_code"], bool(told["fail_reason"])) == (wanted, True)
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_a_job_that_is_stuck(kind: str) -> None:
+    rig = _told(kind, "stuck")
+    accepted = ORDERS[kind](rig)
+    rig.wait(10_000)
+    assert rig.job("ecs", accepted)["status"] == "RUNNING"
+    assert BETWEEN[kind] in _states(rig)
+
+
+def test_a_hard_stop_ends_a_soft_one_that_is_stuck() -> None:
+    rig = _told("stop", ["stuck"])
+    stop(rig)
+    assert rig.job("ecs", stop(rig, "HARD"))["status"] == "SUCCESS"
+    assert shown(rig)["status"] == "SHUTOFF"

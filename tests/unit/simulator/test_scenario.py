@@ -86,6 +86,8 @@ def test_the_example_is_good() -> None:
         ("behaviours", {"sub_jobs": "maybe"}, "none of list"),
         ("behaviours", {"restore_outcome": {"d1": "explode"}}, "none of ok"),
         ("behaviours", {"soft_stop": {"s1": ["hangs", "explode"]}}, "none of ok"),
+        ("behaviours", {"ecs_job_outcome": {"stop": "explode"}}, "none of ok"),
+        ("behaviours", {"ecs_job_outcome": {"reboot": "fail"}}, "none of stop"),
         ("behaviours", {"page_limit_cap": -1}, "must not be negative"),
         ("timing", {"stop": -1}, "must not be negative"),
         ("timing", {"vbs_restore_spread": 1.5}, "must not be greater than 1"),
