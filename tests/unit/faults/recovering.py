@@ -16,7 +16,7 @@ import yaml
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.errors import CloudError
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run import recovery
-from matrix import Ends, Place
+from matrix import ABOUT, ADOPTABLE, ADOPTED, ORDERS, RETRIED, UNHURT, Ends, Place, order_of
 from simulation.cases import ARCHIVE, DB, FILES, GOOD_DATA, Before, History, disk_id, disks, restores, server_id
 from simulation.world import World, scenario_path
 from simulator.cloud import Logged
@@ -267,9 +267,55 @@ def mismatches(outcome: Outcome, ends: Ends, target: str) -> list[str]:
             found.append(
                 f"{name} is {outcome.state(name)}, failed={outcome.failed(name)}, not {state}, {failed}: {told}"
             )
-    if not re.search(ends.says, outcome.said(target), re.IGNORECASE):
+    if not _is_said(ends.says, outcome.said(target)):
         found.append(f"it does not say {ends.says!r}: {outcome.said(target)}")
     return found
+
+
+def _is_said(pattern: str, text: str) -> bool:
+    return re.search(pattern, text, re.IGNORECASE | re.DOTALL) is not None
+
+
+def unnamed(outcome: Outcome, place: Place, ends: Ends) -> list[str]:
+    """A failure has to name what the fault has met."""
+    about, said = ABOUT[place.calls[-1]], outcome.said(place.target)
+    return [f"it does not name {about!r}: {said}"] if ends.failed and not _is_said(about, said) else []
+
+
+# -- what was ordered --------------------------------------------------------------------------------------------------
+
+
+def _sent(seen: World, call: str) -> int:
+    wanted = _Wanted(*call.split(" ", 2))
+    return sum(wanted.is_met_by(entry) for entry in seen.cloud.log)
+
+
+@cache
+def _usual(target: str) -> dict[str, int]:
+    """How often each order is sent when all goes well."""
+    seen = small_world()
+    recover(seen, target=target)
+    return {call: _sent(seen, call) for call in ORDERS}
+
+
+def misordered(seen: World, outcome: Outcome, calls: tuple[str, ...], ends: Ends, target: str) -> list[str]:
+    """An order that is RETRIED was sent again, one that is ADOPTED was not. `calls` lead to the fault."""
+    order = order_of(calls)
+    if ends not in (RETRIED, ADOPTED, UNHURT) or not (order or ends == UNHURT):
+        return []
+    found = []
+    for call in ORDERS if ends == UNHURT else (order,):
+        sent, usual = _sent(seen, call), _usual("" if len(outcome.targets) > 1 else target)[call]
+        if sent < usual or (sent > usual) is not (ends == RETRIED):
+            found.append(f"{call}: sent {sent} times, usually {usual}")
+    if order in ADOPTABLE or ends == UNHURT:
+        restores = outcome.result["restores"] if outcome.result else []
+        adopted = {restore["adopted"] for restore in restores if target in ("", restore["target"])}
+        found += [] if adopted == {ends == ADOPTED} else [f"adopted is {adopted}"]
+    return found
+
+
+# -- and once more -----------------------------------------------------------------------------------------------------
 
 
 def next_run(seen: World, witness: Witness, *, target: str = "", twice: str = "") -> list[str]:

@@ -18,7 +18,19 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.times im
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Terms
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run import recovery
 from matrix import ELSEWHERE, FAULTS, PLACES, WIRE, WIRE_PLACES, Place
-from recovering import WISHES, Witness, arm, fired, mismatches, next_run, recover, settle, small_world
+from recovering import (
+    WISHES,
+    Witness,
+    arm,
+    fired,
+    mismatches,
+    misordered,
+    next_run,
+    recover,
+    settle,
+    small_world,
+    unnamed,
+)
 from simulation.world import SERVICES, Network, VirtualClock, World
 from wire import wired
 
@@ -37,6 +49,8 @@ def test_a_fault_of_the_wire(place: Place, what: str, monkeypatch: pytest.Monkey
         assert (fired(seen), wire.requests >= len(seen.cloud.log)) == (True, True)
         settle(seen)
         assert mismatches(outcome, ends, place.target) == []
+        assert unnamed(outcome, place, ends) == []
+        assert misordered(seen, outcome, place.calls, ends, place.target) == []
         assert witness.complaints(outcome) == []
         if not ends.person:
             assert next_run(seen, witness) == []

@@ -11,7 +11,19 @@ from typing import Any
 
 import pytest
 from matrix import CAUSES, FAULTS, LASTING, LASTING_FAULTS, PLACES, ROWS, Ends, Place, Row
-from recovering import IMPATIENT, Witness, arm, fired, mismatches, next_run, recover, settle, small_world
+from recovering import (
+    IMPATIENT,
+    Witness,
+    arm,
+    fired,
+    mismatches,
+    misordered,
+    next_run,
+    recover,
+    settle,
+    small_world,
+    unnamed,
+)
 
 ALWAYS = ("400", "403", "404", "200 {}")
 """Faults that every place is tried with; of the others of a sort each place gets one, in turn."""
@@ -38,6 +50,8 @@ def test_a_fault_once(place: Place, sort: str, name: str, rule: dict[str, Any]) 
     assert fired(seen), "the recovery does not come by here any more: mend the row's calls"
     settle(seen)
     assert mismatches(outcome, ends, place.target) == []
+    assert unnamed(outcome, place, ends) == []
+    assert misordered(seen, outcome, place.calls, ends, place.target) == []
     assert witness.complaints(outcome) == []
     assert bool(witness.before.differences(seen)) is not ends.as_found
     if sort == "no" and ends.failed:
@@ -63,6 +77,8 @@ def test_a_fault_that_lasts(place: Place, sort: str, ends: Ends) -> None:
     assert fired(seen), "the recovery does not come by here any more: mend the row's calls"
     settle(seen)
     assert mismatches(outcome, ends, place.target) == []
+    assert unnamed(outcome, place, ends) == []
+    assert misordered(seen, outcome, place.calls, ends, place.target) == []
     assert witness.complaints(outcome) == []
     assert bool(witness.before.differences(seen)) is not ends.as_found
     if not ends.person:
@@ -81,7 +97,17 @@ def test_a_way_of_the_cloud(row: Row) -> None:
     assert fired(seen) is bool(row.calls)
     settle(seen)
     assert mismatches(outcome, row.ends, row.target) == []
+    assert misordered(seen, outcome, row.calls, row.ends, row.target) == []
     assert witness.complaints(outcome) == []
     assert bool(witness.before.differences(seen)) is not row.ends.as_found
     if not row.ends.person:
         assert next_run(seen, witness, target=row.target, twice=row.target if row.ends.again else "") == []
+
+
+def test_no_failure_is_without_words() -> None:
+    """An empty expression is found in every text."""
+    once = [place.ends(sort, name) for place in PLACES for sort, faults in FAULTS.items() for name in faults]
+    lasting = [ends for _target, _name, *row in LASTING for ends in row if isinstance(ends, Ends)]
+    told = [ends for ends in (*once, *lasting, *(row.ends for row in ROWS)) if ends.failed]
+    assert [ends for ends in told if not ends.says] == []
+    assert len(told) > len(PLACES)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 hwcloud.recovery maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the table relies on sees it when a disk is restored twice. Each restore is forged by hand after a good run."""
+"""What the table relies on sees what it is there to see: each of these runs is told wrongly, or spoiled by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud import hss, vbs
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.api import Api
-from recovering import DISKS_OF, Outcome, Witness, next_run, recover, settle, small_world
+from matrix import ADOPTED, FAULTS, PLACES, RETRIED, UNHURT, Ends, Place
+from recovering import DISKS_OF, Outcome, Witness, arm, misordered, next_run, recover, settle, small_world, unnamed
 from simulation.cases import backup_id, disk_id, server_id
 from simulation.world import World
 
@@ -74,3 +75,31 @@ def test_a_server_that_was_in_use_meanwhile() -> None:
 def test_a_table_that_expects_one_more_restore_than_there_was() -> None:
     seen, witness, _outcome = _good_run()
     assert next_run(seen, witness, twice="archive") == ["next run: restored once more: nothing"]
+
+
+# -- what was ordered --------------------------------------------------------------------------------------------------
+
+
+def _hit(target: str, name: str, sort: str, fault: str) -> tuple[World, Outcome, Place]:
+    place = next(place for place in PLACES if (place.target, place.name) == (target, name))
+    seen = small_world()
+    return seen, recover(seen, lambda: arm(seen, place, FAULTS[sort][fault])), place
+
+
+@pytest.mark.parametrize("name", ["stop", "detach", "restore the disk", "attach", "start"])
+@pytest.mark.parametrize(("sort", "right", "wrong"), [("gone", RETRIED, ADOPTED), ("done", ADOPTED, RETRIED)])
+def test_sent_again_or_not(name: str, sort: str, right: Ends, wrong: Ends) -> None:
+    seen, outcome, place = _hit("db01", name, sort, "500")
+    assert misordered(seen, outcome, place.calls, right, "db01") == []
+    assert misordered(seen, outcome, place.calls, wrong, "db01") != []
+
+
+def test_what_had_to_be_asked_again_is_not_unhurt() -> None:
+    seen, outcome, _place = _hit("db01", "detach", "gone", "500")
+    assert misordered(seen, outcome, (), UNHURT, "db01") == ["ecs DELETE detachvolume/d0.*02: sent 2 times, usually 1"]
+
+
+def test_a_failure_that_names_something_else() -> None:
+    _seen, outcome, place = _hit("db01", "stop", "no", "400")
+    other = next(place for place in PLACES if place.name == "detach")
+    assert (unnamed(outcome, place, place.no), len(unnamed(outcome, other, place.no))) == ([], 1)
