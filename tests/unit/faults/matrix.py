@@ -548,10 +548,18 @@ WIRE: dict[str, tuple[str, dict[str, Any]]] = {
 # fmt: on
 WIRE_PLACES = (
     ("", "plan: disks"),
+    ("", "check: log in"),
+    ("db01", "mark it submitting"),
+    ("db01", "stop"),
+    ("db01", "detach"),
     ("db01", "restore the disk"),
+    ("db01", "mark it accepted"),
     ("db01", "job of the restore"),
     ("db01", "attach"),
+    ("db01", "start"),
+    ("archive", "restore the lone disk"),
     ("files01", "restore the server"),
+    ("files01", "the list"),
 )
 
 

@@ -14,6 +14,8 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.api import
 from ansible_collections.hwcloud.recovery.plugins.module_utils._cloud.errors import LOOK_FIRST, CloudError
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.model import ErrorInfo, Failure
 from answers import BACKUP, CALLS, DISK, JOB, SERVER, SHAPES, STATUSES, WORDS, Call
+from recovering import small_world
+from wire import wired
 
 RECORD = {"host_id": SERVER, "backup_name": "nightly", "status": "success", "started_at": "2026-01-01 02:00:00"}
 
@@ -46,13 +48,44 @@ def test_every_status_in_every_shape(call: Call, shape: str) -> None:
     """One failure in words, with what it proves; reads are tried again where that may help, orders never."""
     for status, kind in STATUSES.items():
         error, script = failure(call, as_reply(SHAPES[shape](status), status))
-        assert (error.kind, error.http_status) == (kind, status)
-        assert error.message.split(": ", 1)[1] == "the answer is empty" if shape == "empty" else WORDS in error.message
-        assert error.remedy
+        check(error, call, shape, status)
         assert scripted.TOKEN not in str(error)
         assert len(script.requests) in requests_for(call, kind), status
-        if call.changes and kind is Failure.LOST:
-            assert error.remedy == LOOK_FIRST
+
+
+def check(error: ErrorInfo, call: Call, shape: str, status: int) -> None:
+    kind = STATUSES[status]
+    assert (error.kind, error.http_status) == (kind, status)
+    assert error.message.split(": ", 1)[1] == "the answer is empty" if shape == "empty" else WORDS in error.message
+    assert error.remedy
+    if call.changes and kind is Failure.LOST:
+        assert error.remedy == LOOK_FIRST
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["evs.disk", "ecs.detach"])
+def test_every_status_in_every_shape_over_a_real_socket(name: str, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One read, one order: what the HTTP library makes of them."""
+    call = next(call for call in CALLS if call.name == name)
+    seen = small_world()
+    with wired(seen, monkeypatch) as wire:
+        api = seen.shell().api
+        for status, kind in STATUSES.items():
+            body = SHAPES[shape](status)
+            action = {"body": body.decode()} if isinstance(body, bytes) else {"json": body}
+            seen.cloud.faults.clear()
+            seen.faults({"path": f"{DISK}$", "times": None, "action": {"status": status, **action}})
+            with pytest.raises(CloudError) as caught:
+                call.run(api)
+            check(caught.value.info, call, shape, status)
+            asked = seen.cloud.faults.describe()[0]["fired"]
+            assert asked - _asked_again(status) in requests_for(call, kind), status
+        assert wire.requests > len(STATUSES)
+
+
+def _asked_again(status: int) -> int:
+    """A token that is refused is renewed, and the call is made once more: the script above renews none."""
+    return int(status == 401)
 
 
 # -- lists that are none -----------------------------------------------------------------------------------------------
