@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.wishes import Wish
 from simulator import iam
+from simulator.scenario import ECS_JOBS
 
 from simulation.cases import LATEST, backup_id, disk_id, server_id
 from simulation.world import START
@@ -329,6 +330,8 @@ def _behaviours(rng: random.Random, ground: Ground, rules: Rules) -> dict[str, A
         found["hss_outcome"] = {server_id(ground.protected): _outcome(rng, HSS_OUTCOMES)}
     if rng.random() < 0.1 and ground.running:
         found["soft_stop"] = {server_id(1): rng.choice(("hangs", ["hangs"], "falls_back"))}
+    if rng.random() < 0.1:
+        found["ecs_job_outcome"] = {rng.choice(ECS_JOBS): [rng.choice(("fail", "unknown"))] * rng.choice((1, 1, 2))}
     return found
 
 
