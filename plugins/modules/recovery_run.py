@@ -39,7 +39,9 @@ options:
   run_id:
     description:
       - Name of the recovery. 1 to 40 letters, digits, dots, underscores, colons and hyphens, a letter or digit first.
-      - The same name continues what was begun, from any machine, and restores nothing twice.
+      - The same name continues what was begun, from any machine, and restores nothing twice. If a run of another name
+        has restored a disk since, that one counts, and the older name restores it again as a new one would;
+        M(hwcloud.recovery.recovery_plan) warns of that (C(restored_before)).
       - The default is the O(run_id) that the plan was made with, else the id of the plan.
     type: str
   waves:
