@@ -505,6 +505,13 @@ TABLE: tuple[Mutant, ...] = (
         "record.host_id == host_id",
         "tests/unit/modules/test_hss_backup_restore.py",
     ),
+    Mutant(
+        "disks go back, and servers are started, whoever works on them",
+        f"{RESTORE}/servers.py",
+        "    yield from confirm_owner(restore, CONFIRMED_SECONDS)\n\n\ndef _hand_over",
+        "    yield from ()\n\n\ndef _hand_over",
+        "tests/unit/engine/test_doubts.py",
+    ),
     # -- what a connection, an answer, or the lack of one proves --
     Mutant(
         "whatever breaks behind a proxy has not been sent",
