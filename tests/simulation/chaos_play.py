@@ -424,12 +424,14 @@ class Play:
         )
 
     def _begun_after(self, server: str) -> float:
-        """When the last controller came that did not find the restore of this server under way: it was begun since."""
-        return max(
-            attempt.started_at
-            for attempt in self.played.attempts
-            if (mark := newest(attempt.marks, f"hss:{server}")) is None or mark.phase not in UNDER_WAY
-        )
+        """When the last controller came that did not find the restore of this server under way: it was begun since.
+
+        Its mark tells it more exactly: the one that came may have stood still before it wrote that.
+        """
+        found = [(attempt, newest(attempt.marks, f"hss:{server}")) for attempt in self.played.attempts]
+        before = max(a.started_at for a, mark in found if mark is None or mark.phase not in UNDER_WAY)
+        since = [mark.at for a, mark in found if a.started_at > before and mark and mark.phase == "submitting"]
+        return max(before, since[0]) if since else before
 
     def _restored_since(self, at: float, server: str) -> bool:
         restored = {fact.id for fact in self.history.facts if fact.kind == "restored" and fact.at > at}

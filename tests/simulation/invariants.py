@@ -141,10 +141,9 @@ def _named(played: Played, attempt: Attempt, *things: str) -> bool:
     knows of nothing, and has done nothing."""
     if attempt.ended == "error":
         return not any(order.who == attempt.who for order in played.history.orders)
-    errors = [problem for problem in attempt.problems if problem.severity == "error"]
     return any(
         problem.code in ("run_in_progress", "unfinished_run") or any(thing in str(problem) for thing in things)
-        for problem in errors
+        for problem in attempt.problems
     )
 
 
@@ -224,7 +223,7 @@ def no_success_without_the_clouds(played: Played) -> Iterator[str]:
 
 def _planned_restores(attempt: Attempt) -> list[Mapping[str, Any]]:
     targets = [target for wave in attempt.plan.get("waves", ()) for target in wave["targets"]]
-    return [restore for target in targets for restore in target["restores"]]
+    return [restore for target in targets for restore in target["restores"] if restore["backup_id"]]
 
 
 def _parts(played: Played, item: Mapping[str, Any]) -> dict[str, str]:
@@ -341,7 +340,7 @@ def _never_so(played: Played, mark: Mark) -> Iterator[str]:
     power = {seen.power[holder] for seen in found for holder in holders if holder in seen.power}
     if mark.device and mark.device not in {device for _server, device in places}:
         yield f"{mark} has the device {mark.device}, where its disk never was"
-    if mark.was_running in _RAN and not power & _RAN[mark.was_running]:
+    if mark.was_running in _RAN and not power & _RAN[mark.was_running] and not _human(played, holders):
         yield f"{mark} says was_running {mark.was_running}, its server was {power}"
 
 

@@ -406,6 +406,15 @@ RULES: tuple[Rule, ...] = (
         "Look after the server that it was taken from: that run may have left it off, or without this disk.",
     ),
     Rule(
+        "server_left_off",
+        WARNING,
+        lambda c: c.fresh and _server(c, lambda s: s.stopped) and _left_off(c),
+        lambda c: (
+            f"server {c.server_id} ran before run {c.mark.run_id if c.mark else ''}, whose restore failed, and is off"
+        ),
+        "It is started again when it is restored. If it is needed before, see what its disks hold first.",
+    ),
+    Rule(
         "children_unmapped",
         ERROR,
         lambda c: bool(c.unmapped) and c.server is not None and c.fresh,
@@ -430,6 +439,10 @@ RULES: tuple[Rule, ...] = (
         "Extend the disks to at least the size of their backups.",
     ),
 )
+
+
+def _left_off(case: Case) -> bool:
+    return case.mark is not None and case.mark.phase is Phase.FAILED and case.mark.was_running is True
 
 
 def _at_another_server(case: Case) -> str:

@@ -296,6 +296,17 @@ ROWS = [
         says=(ROOT, f"at server {OTHER} and is at {SERVER}"),
     ),
     Row(
+        "server_left_off",
+        bad=(case(GOOD_HSS, server=server(status="SHUTOFF"), mark=mark(Phase.FAILED, was_running=True)),),
+        good=(
+            case(GOOD_HSS, mark=mark(Phase.FAILED, was_running=True)),
+            case(GOOD_HSS, server=server(status="SHUTOFF"), mark=mark(Phase.FAILED, was_running=False)),
+            case(GOOD_HSS, server=server(status="SHUTOFF"), mark=mark(Phase.FINISHED, was_running=True)),
+        ),
+        severity=WARNING,
+        says=(SERVER, "r1"),
+    ),
+    Row(
         "children_unmapped",
         bad=(case(GOOD_HSS, unmapped=(CHILD,)),),
         good=(case(GOOD_HSS, unmapped=(CHILD,), standing=Standing.WATCH),),
