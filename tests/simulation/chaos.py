@@ -331,7 +331,9 @@ def _behaviours(rng: random.Random, ground: Ground, rules: Rules) -> dict[str, A
     if rng.random() < 0.1 and ground.running:
         found["soft_stop"] = {server_id(1): rng.choice(("hangs", ["hangs"], "falls_back"))}
     if rng.random() < 0.1:
-        found["ecs_job_outcome"] = {rng.choice(ECS_JOBS): [rng.choice(("fail", "unknown"))] * rng.choice((1, 1, 2))}
+        kind, outcome, times = rng.choice(ECS_JOBS), rng.choice(("fail", "unknown")), rng.choice((1, 1, 2))
+        # a job of unknown status is waited for until the step's time is up: two runs of four would be spent with it
+        found["ecs_job_outcome"] = {kind: [outcome] * (times if outcome == "fail" else 1)}
     return found
 
 

@@ -445,14 +445,15 @@ def not_more_than_allowed(played: Played) -> Iterator[str]:
 
 
 def _ran_before(played: Played, attempt: Attempt) -> set[str]:
-    """What another controller had submitted and was not done when this one came."""
+    """What another controller had submitted and was not done, or did not show it yet, when this one came."""
+    shown_by = attempt.started_at - played.story.behaviours.get("state_lag_seconds", 0.0)
     return {
         about
         for order in played.history.orders
         if order.api in RESTORES and order.accepted and order.who != attempt.who and order.at < attempt.started_at
         for about in order.abouts
         if not any(
-            fact.kind == "over" and fact.id in order.volume_ids and order.at < fact.at <= attempt.started_at
+            fact.kind == "over" and fact.id in order.volume_ids and order.at < fact.at <= shown_by
             for fact in played.history.facts
         )
     }
