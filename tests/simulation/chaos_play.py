@@ -430,6 +430,8 @@ class Play:
         """
         found = [(attempt, newest(attempt.marks, f"hss:{server}")) for attempt in self.played.attempts]
         before = max(a.started_at for a, mark in found if mark is None or mark.phase not in UNDER_WAY)
+        if self.story.file_journal:  # its times are those of clocks that may be wrong
+            return before
         since = [mark.at for a, mark in found if a.started_at > before and mark and mark.phase == "submitting"]
         return max(before, since[0]) if since else before
 

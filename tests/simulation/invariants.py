@@ -524,8 +524,15 @@ def needs_a_person(played: Played) -> bool:
     # a mark that was long on its way, or while its controller stood still, has come over those of the run that did it
     late = any(attempt.stalls for attempt in played.attempts) or bool(played.history.late)
     errors = {problem.code for problem in played.attempts[-1].problems if problem.severity == "error"}
-    asks = late and bool(errors) and errors <= {"used_since", "restore_running", "backup_status"}
+    asks = (late or _hasty(played)) and bool(errors) and errors <= {"used_since", "restore_running", "backup_status"}
     return bool(story.acts) or hopeless or may_not_stop or never_stops or elsewhere or asks
+
+
+def _hasty(played: Played) -> bool:
+    """Whether a controller came while the cloud still showed what was before the last orders of a dead one."""
+    lag = played.story.behaviours.get("state_lag_seconds", 0.0)
+    pairs = pairwise(played.attempts)
+    return any(earlier.left and later.started_at - earlier.left.at < lag for earlier, later in pairs)
 
 
 def _why(attempt: Attempt) -> str:

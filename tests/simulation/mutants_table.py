@@ -512,6 +512,13 @@ TABLE: tuple[Mutant, ...] = (
         "    yield from ()\n\n\ndef _hand_over",
         "tests/unit/engine/test_doubts.py",
     ),
+    Mutant(
+        "a restored disk that another run keeps from going back says nothing",
+        f"{RESTORE}/servers.py",
+        "        restore.error = restore.error or unit.taken_by\n",
+        "        pass\n",
+        "tests/unit/engine/test_doubts.py",
+    ),
     # -- what a connection, an answer, or the lack of one proves --
     Mutant(
         "whatever breaks behind a proxy has not been sent",

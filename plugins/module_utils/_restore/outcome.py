@@ -234,10 +234,14 @@ class ServerUnit:
             restore.mark = replace(restore.mark, was_running=self.was_running)
 
     @property
-    def taken(self) -> bool:
+    def taken_by(self) -> ErrorInfo | None:
         """Also told by the unit itself: disks that were restored before have no error of their own."""
         failures = [self.error, *(restore.error for restore in self.restores)]
-        return any(failure is not None and failure.kind is Failure.TAKEN for failure in failures)
+        return next((failure for failure in failures if failure and failure.kind is Failure.TAKEN), None)
+
+    @property
+    def taken(self) -> bool:
+        return self.taken_by is not None
 
     @property
     def weight(self) -> int:

@@ -67,6 +67,8 @@ def recover_server(unit: ServerUnit, rules: Rules) -> Script[None]:
         if unit.marked:
             yield from _take_up(unit, rules)
     yield from _note_started(unit)
+    for restore in unit.restores if unit.taken else ():  # none of them goes back, also not what is restored
+        restore.error = restore.error or unit.taken_by
     if unit.taken or not unit.marked or not (yield from still_ours(unit.restores)):
         # another run's by now, or nothing was changed
         if unit.group:

@@ -117,6 +117,23 @@ def test_a_run_that_was_superseded_while_it_attached_attaches_and_starts_nothing
     assert len(orders) == 1
 
 
+def test_a_restored_disk_that_another_run_keeps_from_going_back_says_so() -> None:
+    """The server's target failed, but its disk, restored and detached, was told as restored and nothing else."""
+    seen = world()
+    metadata = seen.cloud.world.servers[server_id(1)].metadata
+
+    def act(request: Any) -> None:
+        if request.path.endswith("/restore"):
+            metadata[OWNER_KEY] = _stranger(seen)
+
+    _before_each(seen, act)
+    result = _run(seen, DB, max_parallel=1)
+    assert sorted(item["state"] for item in result["restores"]) == ["failed", "restored"]
+    for item in result["restores"]:
+        assert "is worked on by another run now (r2" in item["error"]["message"]
+        assert seen.cloud.world.disks[item["volume_id"]].attachments == {}
+
+
 # -- what was found ----------------------------------------------------------------------------------------------------
 
 
