@@ -519,6 +519,13 @@ TABLE: tuple[Mutant, ...] = (
         "        pass\n",
         "tests/unit/engine/test_doubts.py",
     ),
+    Mutant(
+        "a disk that was attached is back for ever",
+        f"{RESTORE}/servers.py",
+        "    yield from _see_all_back(unit, rules)\n    yield from _close_marks",
+        "    yield from _close_marks",
+        "tests/unit/engine/test_late_answers.py",
+    ),
     # -- what a connection, an answer, or the lack of one proves --
     Mutant(
         "whatever breaks behind a proxy has not been sent",

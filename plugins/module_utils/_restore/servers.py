@@ -324,12 +324,52 @@ def _hand_over(unit: ServerUnit, rules: Rules, all_back: bool) -> Script[None]:
     group_restored = (yield Meet(unit.group, restored)) if unit.group else True
     may_start = (restored and group_restored) or (untouched and not unit.group)
     started_again = may_start and (yield from _start(unit, rules))
+    yield from _see_all_back(unit, rules)
     yield from _close_marks(unit, finished=started_again)
     yield from _note_left(unit)
     if restored and not group_restored and unit.was_running and rules.start_servers:
         unit.error = unit.error or held_off(unit.server_name, unit.group)
     elif not may_start:
         unit.notes.append(_why_off(unit, restored))
+
+
+def _see_all_back(unit: ServerUnit, rules: Rules) -> Script[None]:
+    """Look once more whether the server has its disks: an order to detach whose answer was lost may arrive late, and a
+    disk may look attached that is not, where its state lags. One that is missing stays open, for the next run.
+    """
+    until = (yield Now()) + rules.grace_seconds
+    while missing := (yield from _missing(unit)):
+        if (yield Now()) >= until:
+            break
+        yield Pause(rules.wait_interval_seconds, poll=True)
+    for restore in missing:
+        restore.back = False
+        unit.error = unit.error or _gone_again(restore)
+        restore.notes.append(f"the disk was attached, but server {unit.server_name} does not show it any more")
+
+
+def _missing(unit: ServerUnit) -> Script[list[Restore]]:
+    """Disks that count as back and that the server does not show; not every cloud lists them at servers."""
+    server = yield Look(Thing.SERVER, unit.server_id, JUST_SEEN_SECONDS)
+    if not isinstance(server, Server):
+        return []
+    missing = [restore for restore in unit.restores if restore.back and server.volume(restore.volume_id) is None]
+    if server.volumes:
+        return missing
+    shown = []
+    for restore in missing:
+        disk = yield Look(Thing.DISK, restore.volume_id, JUST_SEEN_SECONDS)
+        if not isinstance(disk, Disk) or disk.attached_to(unit.server_id) is not None:
+            shown.append(restore)
+    return [restore for restore in missing if restore not in shown]
+
+
+def _gone_again(restore: Restore) -> ErrorInfo:
+    return ErrorInfo(
+        Failure.LOST,
+        f"{restore.name} was attached to server {restore.server_id}, and is not there any more",
+        remedy="Run the same playbook again: it attaches the disk.",
+    )
 
 
 def _why_off(unit: ServerUnit, restored: bool) -> str:

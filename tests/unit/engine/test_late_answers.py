@@ -24,7 +24,7 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.mark imp
 from ansible_collections.hwcloud.recovery.plugins.module_utils._restore.outcome import Rules
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.journal import FileJournal
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
-from simulation.cases import ARCHIVE, DB, FILES, disk_id, restores, server_id, world
+from simulation.cases import ARCHIVE, DB, FILES, LATEST, Before, disk_id, restores, server_id, world
 from simulation.world import World
 from simulator.messages import Request, Response, answer
 
@@ -310,3 +310,45 @@ def test_a_first_mark_that_arrives_when_all_is_done_restores_nothing_again() -> 
         seen.recover([DB], terms={"run_id": "a"})
     assert {problem.code for problem in caught.value.problems} == {"used_since"}
     assert restores(seen) == {disk_id(1): 1, disk_id(2): 1}
+
+
+@pytest.mark.parametrize("disk", [1, 2])
+@pytest.mark.parametrize("late_seconds", range(110, 240, 10))
+def test_a_disk_that_a_late_order_takes_away_again_is_missed(disk: int, late_seconds: int) -> None:
+    """The order to detach it had got no answer and was given again. It arrived when the disk was restored and back: the
+    run ended well without it, and no run after that missed it."""
+    seen = world()
+    before = Before(seen)
+    late = {"api": "ecs.detach", "phase": "before", "nth": [1], "action": {"late_seconds": late_seconds}}
+    seen.faults(late)
+    wish = replace(DB, volumes=((disk_id(disk), LATEST),))
+    result = seen.recover([wish], terms={"run_id": "r1"})
+    assert result["failed"] is bool(before.differences(seen))
+    seen.pass_time(600)
+    if result["failed"]:
+        assert "the disk was attached, but server db01 does not show it" in result["targets"]["db01"]["msg"]
+        assert not seen.recover([wish], terms={"run_id": "r1"})["failed"]
+        assert (before.differences(seen), restores(seen)[disk_id(disk)]) == ([], 1)
+
+
+def test_a_disk_that_only_looked_attached_is_missed() -> None:
+    """The job said that detaching had failed, and its state lagged: the server was started without it, and the next run
+    restored it as a disk without a server."""
+    seen = world(state_lag_seconds=100.0)
+    before, handle = Before(seen), seen.cloud.handle
+    jobs: list[str] = []
+
+    def failed(service: str, request: Request) -> Response:
+        response = handle(service, request)
+        if "detachvolume" in request.path and not jobs:
+            jobs.append(response.json()["job_id"])
+        if jobs and request.path.endswith(jobs[0]):
+            return answer({"job_id": jobs[0], "status": "FAIL", "error_code": "Ecs.0000", "fail_reason": "odd"})
+        return response
+
+    seen.cloud.handle = failed  # type: ignore[method-assign]
+    assert seen.recover([DB], terms={"run_id": "r1"})["failed"]
+    assert jobs
+    seen.pass_time(600)
+    assert not seen.recover([DB], terms={"run_id": "r1"})["failed"]
+    assert (before.differences(seen), {restores(seen)[disk_id(number)] for number in (1, 2)}) == ([], {1})
