@@ -529,10 +529,12 @@ def needs_a_person(played: Played) -> bool:
 
 
 def _hasty(played: Played) -> bool:
-    """Whether a controller came while the cloud still showed what was before the last orders of a dead one."""
+    """Whether a controller came while the cloud still showed what was before the last orders of a dead one, or was told
+    to take over a run that is at work."""
     lag = played.story.behaviours.get("state_lag_seconds", 0.0)
     pairs = pairwise(played.attempts)
-    return any(earlier.left and later.started_at - earlier.left.at < lag for earlier, later in pairs)
+    soon = any(earlier.left and 0.0 <= later.started_at - earlier.left.at < lag for earlier, later in pairs)
+    return soon or bool(played.story.rival and played.story.rival.take_over)
 
 
 def _why(attempt: Attempt) -> str:
