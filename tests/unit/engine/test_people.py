@@ -268,7 +268,7 @@ def test_latest_moves_on_for_what_a_dead_run_has_not_begun_and_is_to_be_approved
         seen = world()
         plan = seen.plan([DATA, LATER], run_id="r").as_dict()
         handle = seen.cloud.handle
-        _when(seen, _restoring(2), lambda: _die())
+        _when(seen, _restoring(2), _die)
         with contextlib.suppress(Crash):
             seen.carry_out(plan)
         seen.cloud.handle = handle  # type: ignore[method-assign]
