@@ -607,12 +607,17 @@ def _other_backups(targets: Sequence[PlannedTarget], pinned: Mapping[str, str]) 
                 )
 
 
+def _by_run(marks: Sequence[Mark]) -> Iterator[tuple[str, int, str | None]]:
+    """How many marks each run has, and when it wrote the last one."""
+    for run_id, number in sorted(Counter(mark.run_id for mark in marks).items()):
+        yield run_id, number, iso(max(mark.at for mark in marks if mark.run_id == run_id))
+
+
 def _restored_by_others(targets: Sequence[PlannedTarget]) -> Iterator[Problem]:
     """An older run that is started again does the same as a new one: what another has restored since, it overwrites."""
     cases = [restore.case for target in targets for restore in target.restores]
     marks = [c.mark for c in cases if c.fresh and c.mark is not None and c.mark.phase is Phase.FINISHED]
-    for run_id, number in sorted(Counter(mark.run_id for mark in marks).items()):
-        last = iso(max(mark.at for mark in marks if mark.run_id == run_id))
+    for run_id, number, last in _by_run(marks):
         yield Problem(
             WARNING,
             "restored_before",
@@ -643,8 +648,7 @@ def _digest(value: Any) -> str:
 def _done_before(targets: Sequence[PlannedTarget]) -> Iterator[Problem]:
     """Never skipped in silence: how many, by which run, when, and how to restore them again."""
     marks = [r.case.mark for t in targets for r in t.restores if r.case.standing is Standing.FINISHED and r.case.mark]
-    for run_id, number in sorted(Counter(mark.run_id for mark in marks).items()):
-        last = iso(max(mark.at for mark in marks if mark.run_id == run_id))
+    for run_id, number, last in _by_run(marks):
         yield Problem(
             WARNING,
             "already_restored",

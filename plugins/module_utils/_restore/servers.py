@@ -356,12 +356,12 @@ def _missing(unit: ServerUnit) -> Script[list[Restore]]:
     missing = [restore for restore in unit.restores if restore.back and server.volume(restore.volume_id) is None]
     if server.volumes:
         return missing
-    shown = []
+    gone = []
     for restore in missing:
         disk = yield Look(Thing.DISK, restore.volume_id, JUST_SEEN_SECONDS)
-        if not isinstance(disk, Disk) or disk.attached_to(unit.server_id) is not None:
-            shown.append(restore)
-    return [restore for restore in missing if restore not in shown]
+        if isinstance(disk, Disk) and disk.attached_to(unit.server_id) is None:
+            gone.append(restore)
+    return gone
 
 
 def _gone_again(restore: Restore) -> ErrorInfo:

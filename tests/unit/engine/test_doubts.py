@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -55,18 +54,23 @@ def _before_each(seen: World, act: Callable[[Any], Any]) -> Callable[[], None]:
     return lambda: setattr(seen.cloud, "handle", handle)
 
 
-def _die_before_attach(seen: World) -> None:
-    """Both disks are restored and their marks say so; they are detached, and their server is off."""
+def _dies(seen: World, test: Callable[[Any], bool], *wishes: Any) -> None:
+    """A run dies when it sends such a request. Then its lease grows old."""
 
     def act(request: Any) -> None:
-        if request.path.endswith("attachvolume"):
+        if test(request):
             raise Crash
 
     end = _before_each(seen, act)
-    with contextlib.suppress(Crash):
-        _run(seen, DB)
+    with pytest.raises(Crash):
+        _run(seen, *wishes)
     end()
     seen.pass_time(A_NAP)
+
+
+def _die_before_attach(seen: World) -> None:
+    """Both disks are restored and their marks say so; they are detached, and their server is off."""
+    _dies(seen, lambda request: request.path.endswith("attachvolume"), DB)
 
 
 def _errors(refusal: pytest.ExceptionInfo[NotReady]) -> list[str]:
@@ -417,22 +421,11 @@ NAMED = replace(DB, volumes=tuple((disk_id(n), point) for n, point in NEW_POINTS
 
 def _begun_and_forgotten(seen: World) -> None:
     """A run died right after its first marks. Life went on, and there is another incident."""
-    end = _before_each(seen, _dies_when(lambda request: request.path.endswith("cloudservers/action")))
-    with contextlib.suppress(Crash):
-        _run(seen, DB)
-    end()
+    _dies(seen, lambda request: request.path.endswith("cloudservers/action"), DB)
     seen.pass_time(A_SEASON)
     for number, point in NEW_POINTS.items():
         seen.act("add_backup", volume_id=disk_id(number), backup_id=point, data="of last night", age_seconds=7200)
         seen.act("write_disk", volume_id=disk_id(number), data=ENCRYPTED)
-
-
-def _dies_when(test: Callable[[Any], bool]) -> Callable[[Any], None]:
-    def act(request: Any) -> None:
-        if test(request):
-            raise Crash
-
-    return act
 
 
 def test_a_run_that_was_only_begun_is_not_gone_on_with_after_a_season() -> None:
@@ -462,11 +455,7 @@ def test_a_backup_too_old_is_refused_though_a_run_had_begun_with_another() -> No
 
 
 def _dies_detached(seen: World) -> None:
-    end = _before_each(seen, _dies_when(lambda request: "cloudbackups" in request.path))
-    with contextlib.suppress(Crash):
-        _run(seen, DB)
-    end()
-    seen.pass_time(A_NAP)
+    _dies(seen, lambda request: "cloudbackups" in request.path, DB)
 
 
 def test_the_middle_of_a_restore_is_finished_from_its_own_backup_and_that_is_said() -> None:
@@ -544,11 +533,7 @@ def test_a_critical_server_that_its_group_keeps_off_stops_what_waits_for_it() ->
 
 def test_starting_a_server_again_is_a_change() -> None:
     seen = world()
-    end = _before_each(seen, _dies_when(lambda request: b"finished|" in (request.body or b"")))
-    with contextlib.suppress(Crash):
-        _run(seen, FILES)
-    end()
-    seen.pass_time(A_NAP)
+    _dies(seen, lambda request: b"finished|" in (request.body or b""), FILES)
     seen.act("stop", server_id=server_id(2))
     result = _run(seen, FILES)
     assert (result["failed"], result["changed"], result["servers"][0]["left"]) == (False, True, "ACTIVE")

@@ -16,7 +16,6 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options impo
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from ansible_collections.hwcloud.recovery.plugins.modules import hss_backup_restore, restore_job_info
 from simulation.cases import disk_id, server_id, world
-from simulation.world import Crash
 from simulator.messages import Request, Response
 from simulator.rig import child_id, hss_id
 
@@ -346,33 +345,17 @@ def test_the_list_of_tasks_may_be_refused(stage: Stage) -> None:
         stage.run(restore_job_info, handle=started["handle"])
 
 
-def _die(stage: Stage, where: bytes) -> None:
-    """A first task dies when it sends this."""
-    handle = stage.world.cloud.handle
-
-    def dying(service: str, request: Request) -> Response:
-        if where in request.path.encode() + (request.body or b""):
-            raise Crash
-        return handle(service, request)
-
-    stage.world.cloud.handle = dying  # type: ignore[method-assign]
-    with pytest.raises(Crash):
-        stage.run(hss_backup_restore, backup_id=BACKUP, run_id="incident-1")
-    stage.world.cloud.handle = handle  # type: ignore[method-assign]
-    stage.world.pass_time(600)
-
-
-@pytest.mark.parametrize("where", [b"/restore", b"accepted|", b"finished|"])
-def test_a_run_id_stands_for_one_backup(stage: Stage, where: bytes) -> None:
+@pytest.mark.parametrize("where", ["/restore", "accepted|", "finished|"])
+def test_a_run_id_stands_for_one_backup(stage: Stage, where: str) -> None:
     """An old record of the other backup was taken for the end of a restore that was never begun."""
-    _die(stage, where)
+    stage.dies(hss_backup_restore, where, backup_id=BACKUP, run_id="incident-1")
     with pytest.raises(NotReady) as raised:
         stage.run(hss_backup_restore, backup_id=hss_id(2, 3), run_id="incident-1")
     assert codes(raised) == {"run_of_other_backup"}
 
 
 def test_a_server_that_cannot_be_started_is_no_success(stage: Stage) -> None:
-    _die(stage, b"finished|")
+    stage.dies(hss_backup_restore, "finished|", backup_id=BACKUP, run_id="incident-1")
     stage.world.act("stop", server_id=SERVER)
     locked = {"status": 400, "json": {"error": {"code": "Ecs.0605", "message": "locked"}}}
     stage.world.faults({"api": "ecs.server_action", "every": 1, "times": None, "action": locked})

@@ -15,7 +15,6 @@ from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options impo
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.recovery import NotReady
 from ansible_collections.hwcloud.recovery.plugins.modules import restore_job_info, vbs_disk_restore
 from simulation.cases import backup_id, disk_id, world
-from simulation.world import Crash
 from simulator.messages import Request, Response
 
 from .conftest import Stage
@@ -271,22 +270,6 @@ def test_a_server_that_has_nothing_to_do_with_it_may_lack_its_status(stage: Stag
     assert stage.run(vbs_disk_restore, **THIS)["state"] == "restored"
 
 
-def _die(stage: Stage, where: str) -> None:
-    """A first task dies when it sends this."""
-    handle = stage.world.cloud.handle
-
-    def dying(service: str, request: Request) -> Response:
-        if where in request.path or where.encode() in (request.body or b""):
-            raise Crash
-        return handle(service, request)
-
-    stage.world.cloud.handle = dying  # type: ignore[method-assign]
-    with pytest.raises(Crash):
-        stage.run(vbs_disk_restore, **THIS, run_id="incident-1")
-    stage.world.cloud.handle = handle  # type: ignore[method-assign]
-    stage.world.pass_time(600)
-
-
 @pytest.mark.parametrize("where", ["nowhere", "/restore", "accepted|", "finished|"])
 @pytest.mark.parametrize("other", [backup_id(3, 2), backup_id(2)])
 def test_a_run_id_stands_for_one_backup(where: str, other: str) -> None:
@@ -296,7 +279,7 @@ def test_a_run_id_stands_for_one_backup(where: str, other: str) -> None:
     if where == "nowhere":
         stage.run(vbs_disk_restore, **THIS, run_id="incident-1")
     else:
-        _die(stage, where)
+        stage.dies(vbs_disk_restore, where, **THIS, run_id="incident-1")
     before = stage.writes
     with pytest.raises(NotReady) as raised:
         stage.run(vbs_disk_restore, backup_id=other, volume_id=DISK, run_id="incident-1")
