@@ -37,7 +37,8 @@ MOST_CALLS_OF_A_PLAN = 40
 MOST_GROWTH = 11.0
 MOST_MEMORY_MB = 200.0
 MOST_CPU_SECONDS = 600
-"""For one case, with the simulator. Of the CPU, so that it means the same on a busy machine."""
+"""For one case, with the simulator, which needs two thirds of the 320 s of the largest. Of the CPU, so that it means
+the same on a busy machine."""
 RARE_CALLS = 0.05
 """APIs that are called less often than that for each disk are shown together."""
 PROGRESS_INTERVAL_SECONDS = 15.0

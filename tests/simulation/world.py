@@ -13,7 +13,7 @@ import heapq
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from itertools import count
@@ -277,6 +277,25 @@ class World:
             raise
         finally:
             self.clock.forget()
+
+    @contextlib.contextmanager
+    def dying(self, when: Callable[[Request], bool]) -> Iterator[None]:
+        """Whoever works within dies when it is about to send such a request, and has to."""
+        handle = self.cloud.handle
+
+        def act(service: str, request: Request) -> Response:
+            if when(request):
+                raise Crash
+            return handle(service, request)
+
+        self.cloud.handle = act  # type: ignore[method-assign]
+        try:
+            yield
+        except Crash:
+            return
+        finally:
+            self.cloud.handle = handle  # type: ignore[method-assign]
+        raise AssertionError("nobody died: no such request was sent")
 
     def pass_time(self, seconds: float) -> None:
         self.clock.sleep(seconds)

@@ -35,7 +35,7 @@ from simulation.cases import (
     server_id,
     world,
 )
-from simulation.world import Crash, World
+from simulation.world import World
 from simulator.messages import answer
 
 A_NAP = 600.0
@@ -56,15 +56,8 @@ def _before_each(seen: World, act: Callable[[Any], Any]) -> Callable[[], None]:
 
 def _dies(seen: World, test: Callable[[Any], bool], *wishes: Any) -> None:
     """A run dies when it sends such a request. Then its lease grows old."""
-
-    def act(request: Any) -> None:
-        if test(request):
-            raise Crash
-
-    end = _before_each(seen, act)
-    with pytest.raises(Crash):
+    with seen.dying(test):
         _run(seen, *wishes)
-    end()
     seen.pass_time(A_NAP)
 
 

@@ -429,26 +429,13 @@ def _backup_holds_an_open_mark(seen: World, number: int) -> None:
     backup.spec = replace(backup.spec, metadata={LONE_DISK_KEY: text})
 
 
-def _die_when(seen: World, wishes: Any, due: Callable[[Any], bool]) -> None:
-    handle = seen.cloud.handle
-
-    def dying(service: str, request: Any) -> Any:
-        if due(request):
-            raise Crash
-        return handle(service, request)
-
-    seen.cloud.handle = dying  # type: ignore[method-assign]
-    with contextlib.suppress(Crash):
-        seen.recover(wishes)
-    seen.cloud.handle = handle  # type: ignore[method-assign]
-
-
 def test_an_old_mark_from_the_backup_does_not_hide_what_the_server_says() -> None:
     """The disk was taken for one without a server, restored once more, and the server stayed off, unmentioned."""
     seen = world(restore_metadata="replace")
     before = Before(seen)
     _backup_holds_an_open_mark(seen, 1)
-    _die_when(seen, [DB], lambda request: "attachvolume" in request.path)
+    with seen.dying(lambda request: "attachvolume" in request.path):
+        seen.recover([DB])
     with pytest.raises(NotReady) as caught:
         seen.recover([DB])
     assert [problem.code for problem in caught.value.problems] == ["run_in_progress"]
@@ -462,7 +449,8 @@ def test_an_old_mark_from_the_backup_does_not_choose_the_backup() -> None:
     _backup_holds_an_open_mark(seen, 3)
     ancient = {"volume_id": disk_id(3), "backup_id": backup_id(3, 9), "data": "ancient", "age_seconds": 90 * 86400}
     seen.act("add_backup", **ancient)
-    _die_when(seen, [ARCHIVE], lambda request: b"|finished|" in (request.body or b""))
+    with seen.dying(lambda request: b"|finished|" in (request.body or b"")):
+        seen.recover([ARCHIVE])
     seen.pass_time(A_NAP)
     plan = seen.plan([ARCHIVE])
     assert [problem.code for problem in plan.problems] == ["mark_of_backup"]
@@ -480,11 +468,13 @@ def test_an_accepted_mark_from_a_newer_backup_is_no_proof(named: bool) -> None:
     It was believed, so the disk held the newer backup's data and was called restored from the older one.
     """
     seen = world(restore_metadata="replace")
-    _die_when(seen, [ARCHIVE], lambda request: request.method == "GET" and _accepted(seen))
+    with seen.dying(lambda request: request.method == "GET" and _accepted(seen)):
+        seen.recover([ARCHIVE])
     mark = seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY]
     seen.act("add_backup", volume_id=disk_id(3), data="made since")
     seen.pass_time(A_NAP)
-    _die_when(seen, [ARCHIVE], lambda request: b"|finished|" in (request.body or b""))
+    with seen.dying(lambda request: b"|finished|" in (request.body or b"")):
+        seen.recover([ARCHIVE])
     seen.pass_time(A_NAP)
     assert seen.cloud.world.disks[disk_id(3)].metadata[LONE_DISK_KEY] == mark
     assert (restores(seen), seen.data()[disk_id(3)]) == ({disk_id(3): 2}, "made since")
@@ -502,7 +492,8 @@ def _accepted(seen: World) -> bool:
 
 def test_a_mark_under_which_no_backup_was_made_is_believed() -> None:
     seen = world(restore_metadata="keep")
-    _die_when(seen, [ARCHIVE], lambda request: request.method == "GET" and _accepted(seen))
+    with seen.dying(lambda request: request.method == "GET" and _accepted(seen)):
+        seen.recover([ARCHIVE])
     seen.pass_time(A_NAP)
     assert seen.recover([ARCHIVE])["summary"] == {"restored": 1}
     assert restores(seen) == {disk_id(3): 1}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -61,16 +60,8 @@ def _writes_mark(request: Any, phase: str, of: str = "") -> bool:
 
 def _die_at_mark(seen: World, phase: str, wishes: Any) -> None:
     """The controller dies when it is about to write this phase."""
-    handle = seen.cloud.handle
-
-    def dying(request: Any) -> None:
-        if _writes_mark(request, phase):
-            raise Crash
-
-    _before_each(seen, dying)
-    with pytest.raises(Crash):
+    with seen.dying(lambda request: _writes_mark(request, phase)):
         seen.recover(wishes)
-    seen.cloud.handle = handle  # type: ignore[method-assign]
     seen.pass_time(LEASE_IS_OLD)
 
 
@@ -236,16 +227,8 @@ def test_a_server_whose_last_mark_was_refused_is_an_error(phase: str, group: str
 
 def test_a_superseded_run_attaches_nothing_even_if_all_was_restored_before() -> None:
     seen = world()
-    handle = seen.cloud.handle
-
-    def dying(request: Any) -> None:
-        if "attachvolume" in request.path:
-            raise Crash
-
-    _before_each(seen, dying)
-    with contextlib.suppress(Crash):
+    with seen.dying(lambda request: "attachvolume" in request.path):
         seen.recover([DB])
-    seen.cloud.handle = handle  # type: ignore[method-assign]
     seen.pass_time(LEASE_IS_OLD)
     claimed: list[bool] = []
 

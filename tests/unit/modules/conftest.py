@@ -14,7 +14,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.hwcloud.recovery.plugins.module_utils._run.options import CONNECTION_SPEC
 from simulation.cases import world
-from simulation.world import Crash, World
+from simulation.world import World
 from simulator.messages import Request, Response
 
 
@@ -48,17 +48,8 @@ class Stage:
 
     def dies(self, module: ModuleType, where: str, **options: Any) -> None:
         """A task dies when it sends this. Its lease grows old."""
-        handle = self.world.cloud.handle
-
-        def dying(service: str, request: Request) -> Response:
-            if where.encode() in request.path.encode() + (request.body or b""):
-                raise Crash
-            return handle(service, request)
-
-        self.world.cloud.handle = dying  # type: ignore[method-assign]
-        with pytest.raises(Crash):
+        with self.world.dying(lambda request: where.encode() in request.path.encode() + (request.body or b"")):
             self.run(module, **options)
-        self.world.cloud.handle = handle  # type: ignore[method-assign]
         self.world.pass_time(600)
 
     def restores(self) -> int:
